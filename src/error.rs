@@ -1,0 +1,77 @@
+//! What can go wrong, and what to do about it: one type for the whole crate.
+
+use std::fmt;
+use std::io;
+
+/// Why a call failed. The text of each says what to do next.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// No [`ProfiledAllocator`](crate::ProfiledAllocator) is the process's global allocator.
+    NotInstalled,
+    /// The listening socket could not be had.
+    Bind {
+        /// The address or path that was asked for.
+        addr: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// An address that other machines can reach was asked for, with neither a token nor consent.
+    Exposed {
+        /// The address that was refused.
+        addr: String,
+    },
+    /// A value that a builder or an environment variable cannot take.
+    Config {
+        /// The setting's name.
+        setting: String,
+        /// What is wrong with it and what would be right.
+        reason: String,
+    },
+    /// A thread of the profiler could not be started.
+    Thread(io::Error),
+    /// Writing a profile to the caller's writer failed.
+    Write(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::NotInstalled => f.write_str(
+                "debug-pprof is not this process's global allocator, so there is nothing to profile; \
+                 add these two lines to the program's main file:\n\
+                 #[global_allocator]\n\
+                 static ALLOC: debug_pprof::ProfiledAllocator = debug_pprof::ProfiledAllocator::system();",
+            ),
+            Error::Bind { addr, source } if source.kind() == io::ErrorKind::AddrInUse => write!(
+                f,
+                "cannot listen on {addr}: it is in use, by this process (was `serve` called twice?) or by \
+                 another; stop that one, or choose another port (0 picks a free one)"
+            ),
+            Error::Bind { addr, source } => {
+                write!(f, "cannot listen on {addr}: {source}; choose an address of this machine")
+            }
+            Error::Exposed { addr } => write!(
+                f,
+                "refusing to listen on {addr}: other machines can reach it, and profiles reveal function \
+                 names, paths and arguments; bind 127.0.0.1, or set a token (DEBUG_PPROF_TOKEN_FILE or \
+                 `bearer_token`), or consent with `allow_unauthenticated`"
+            ),
+            Error::Config { setting, reason } => write!(f, "{setting}: {reason}"),
+            Error::Thread(source) => write!(
+                f,
+                "cannot start a thread for the profiler: {source}; raise the process's thread limit"
+            ),
+            Error::Write(source) => write!(f, "cannot write the profile: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Bind { source, .. } | Error::Thread(source) | Error::Write(source) => Some(source),
+            Error::NotInstalled | Error::Exposed { .. } | Error::Config { .. } => None,
+        }
+    }
+}

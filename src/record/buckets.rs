@@ -1,0 +1,237 @@
+//! Buckets: the counts of every (stack, size, rate), in a lock-free table that only grows.
+//!
+//! ```text
+//! heads[hash] ─▶ Bucket ─▶ Bucket ─▶ null      newest first; a bucket is immutable but for its two counts
+//!                ├ size, rate, depth, allocs, frees
+//!                └ frames[depth]
+//! ```
+//!
+//! As in Go, size is part of the key, so a bucket holds objects of one size and two counts say all: bytes are counts
+//! times size. The rate is part of it too, which Go's buckets lack: what was counted under one rate keeps its scale
+//! when the rate changes.
+
+use core::mem::{MaybeUninit, align_of, size_of};
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+
+use super::arena::Arena;
+use super::busy::Busy;
+use crate::stack::{ReturnAddress, Stack};
+
+/// Chain heads: 128 KiB of zero pages, of which a page is touched when one of its 512 chains gets a bucket. At the
+/// default limit of 65 536 buckets a chain has four on average; half as many heads would double that.
+const HEADS: usize = 1 << 14;
+
+/// One (stack, size, rate) and its counts. 56 bytes, followed in memory by its frames.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Bucket {
+    next: AtomicPtr<Bucket>,
+    hash: u64,
+    size: usize,
+    rate: usize,
+    /// Sampled allocations. Goes up before the block's address leaves the allocator.
+    allocs: AtomicU64,
+    /// Sampled blocks freed. Goes up after `allocs` did for the same block: a reader that loads `frees` first
+    /// never sees more frees than allocs.
+    frees: AtomicU64,
+    depth: u32,
+    truncated: bool,
+}
+
+/// What identifies a bucket.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key<'a> {
+    pub(crate) stack: &'a Stack,
+    /// Requested bytes of one object.
+    pub(crate) size: usize,
+    /// Mean bytes between samples when they were taken.
+    pub(crate) rate: usize,
+}
+
+/// Why a bucket could not be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoBucket {
+    /// The table holds as many as its limit allows.
+    Limit,
+    /// The system gave no memory.
+    Memory,
+}
+
+#[derive(Debug)]
+pub(crate) struct Buckets {
+    heads: [AtomicPtr<Bucket>; HEADS],
+    len: AtomicUsize,
+    /// Samples whose stack lost frames on the root side.
+    truncated_samples: AtomicU64,
+    arena: Arena,
+}
+
+impl Bucket {
+    /// Bytes of one object, as requested.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The sampling rate that its objects were sampled at.
+    pub(crate) fn rate(&self) -> usize {
+        self.rate
+    }
+
+    /// Leaf first.
+    pub(crate) fn frames(&self) -> &[ReturnAddress] {
+        let first = ptr::from_ref(self).wrapping_add(1).cast::<ReturnAddress>();
+        // SAFETY: buckets are made only by `Buckets::create`, which writes `depth` frames right behind the header
+        // before anybody can see the bucket, in the same block of the arena, which outlives the bucket.
+        unsafe { core::slice::from_raw_parts(first, self.depth as usize) }
+    }
+
+    /// Whether frames are missing on the root side.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    pub(super) fn count_alloc(&self) {
+        self.allocs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_free(&self) {
+        // Release pairs with the Acquire load in `counts`.
+        self.frees.fetch_add(1, Ordering::Release);
+    }
+
+    /// Sampled (allocs, frees); frees ≤ allocs.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        // Frees first. Acquire pairs with the Release in `count_free`, before which the same block's alloc was counted
+        // (the freeing thread got the block from the allocating one).
+        let frees = self.frees.load(Ordering::Acquire);
+        (self.allocs.load(Ordering::Relaxed), frees)
+    }
+
+    fn is(&self, hash: u64, key: &Key<'_>) -> bool {
+        self.hash == hash
+            && self.size == key.size
+            && self.rate == key.rate
+            && self.truncated == key.stack.is_truncated()
+            && self.frames() == key.stack.frames()
+    }
+}
+
+impl Buckets {
+    pub(crate) const fn new() -> Self {
+        Self {
+            heads: [const { AtomicPtr::new(ptr::null_mut()) }; HEADS],
+            len: AtomicUsize::new(0),
+            truncated_samples: AtomicU64::new(0),
+            arena: Arena::new(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// Samples taken whose stack was deeper than the limit.
+    pub(crate) fn truncated_samples(&self) -> u64 {
+        self.truncated_samples.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of memory held, without the heads.
+    pub(crate) fn mapped(&self) -> usize {
+        self.arena.mapped()
+    }
+
+    /// The bucket for `key`, made if it is new and fewer than `limit` exist.
+    pub(crate) fn find_or_insert(&self, busy: &Busy<'_>, key: Key<'_>, limit: usize) -> Result<&Bucket, NoBucket> {
+        if key.stack.is_truncated() {
+            self.truncated_samples.fetch_add(1, Ordering::Relaxed);
+        }
+        let hash = hash(&key);
+        let Some(head) = self.heads.get(hash as usize % HEADS) else { return Err(NoBucket::Limit) };
+        // Acquire pairs with the Release of the push below: who sees a bucket sees its key and frames.
+        let mut newest = head.load(Ordering::Acquire);
+        if let Some(found) = self.find(newest, ptr::null_mut(), hash, &key) {
+            return Ok(found);
+        }
+        // Reserved before it is made, so that the limit holds whatever the threads do.
+        if self.len.fetch_add(1, Ordering::Relaxed) >= limit {
+            self.len.fetch_sub(1, Ordering::Relaxed);
+            return Err(NoBucket::Limit);
+        }
+        let Some(fresh) = self.create(busy, hash, &key) else {
+            self.len.fetch_sub(1, Ordering::Relaxed);
+            return Err(NoBucket::Memory);
+        };
+        loop {
+            // SAFETY: `fresh` is initialised and not yet shared.
+            unsafe { fresh.as_ref() }.next.store(newest, Ordering::Relaxed);
+            match head.compare_exchange(newest, fresh.as_ptr(), Ordering::Release, Ordering::Acquire) {
+                // SAFETY: initialised by `create`, and in the arena as long as `self` lives.
+                Ok(_) => return Ok(unsafe { fresh.as_ref() }),
+                Err(now) => {
+                    // Others pushed meanwhile: only what they pushed needs a look.
+                    if let Some(found) = self.find(now, newest, hash, &key) {
+                        self.len.fetch_sub(1, Ordering::Relaxed);
+                        return Ok(found);
+                    }
+                    newest = now;
+                }
+            }
+        }
+    }
+
+    /// Looks along a chain from `first` up to, not including, `end`.
+    fn find(&self, first: *mut Bucket, end: *mut Bucket, hash: u64, key: &Key<'_>) -> Option<&Bucket> {
+        self.chain(first).take_while(|bucket| !ptr::eq(*bucket, end)).find(|bucket| bucket.is(hash, key))
+    }
+
+    fn chain(&self, first: *mut Bucket) -> impl Iterator<Item = &Bucket> {
+        let follow = |bucket: *mut Bucket| {
+            // SAFETY: chains hold null or buckets that `create` has initialised, in the arena as long as `self` lives.
+            NonNull::new(bucket).map(|bucket| unsafe { bucket.as_ref() })
+        };
+        core::iter::successors(follow(first), move |bucket| follow(bucket.next.load(Ordering::Acquire)))
+    }
+
+    /// All buckets there are now. Buckets that are added meanwhile may or may not be seen.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Bucket> {
+        self.heads.iter().flat_map(|head| self.chain(head.load(Ordering::Acquire)))
+    }
+
+    fn create(&self, busy: &Busy<'_>, hash: u64, key: &Key<'_>) -> Option<NonNull<Bucket>> {
+        const { assert!(align_of::<Bucket>() == 8 && size_of::<Bucket>() % align_of::<ReturnAddress>() == 0) };
+        let frames = key.stack.frames();
+        let bytes = size_of::<Bucket>() + size_of_val(frames);
+        let bucket: NonNull<Bucket> = self.arena.alloc(busy, bytes)?.cast();
+        let header = Bucket {
+            next: AtomicPtr::new(ptr::null_mut()),
+            hash,
+            size: key.size,
+            rate: key.rate,
+            allocs: AtomicU64::new(0),
+            frees: AtomicU64::new(0),
+            depth: frames.len() as u32,
+            truncated: key.stack.is_truncated(),
+        };
+        // SAFETY: the block is `bytes` long, aligned to 8, and nobody else has it.
+        unsafe { bucket.write(header) };
+        // SAFETY: behind the header there is room for `frames.len()` frames, see `bytes`.
+        let first = unsafe { bucket.add(1) }.cast::<MaybeUninit<ReturnAddress>>();
+        // SAFETY: as above; the stack is a local of the caller's and does not overlap the arena.
+        unsafe { ptr::copy_nonoverlapping(frames.as_ptr().cast(), first.as_ptr(), frames.len()) };
+        Some(bucket)
+    }
+}
+
+/// Mixes all of the key. One multiply a frame: addresses differ in their low bits, and the rotate carries what the
+/// multiply moved up back down.
+fn hash(key: &Key<'_>) -> u64 {
+    const K: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |hash: u64, word: u64| (hash.rotate_left(26) ^ word).wrapping_mul(K);
+    let seed = mix(mix(key.rate as u64, key.size as u64), u64::from(key.stack.is_truncated()));
+    let hash = key.stack.frames().iter().fold(seed, |hash, frame| mix(hash, frame.0 as u64));
+    hash ^ (hash >> 32)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! The bucket table against a `HashMap`, alone and with four threads.
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::record::random::SplitMix;
+use crate::record::thread::Thread;
+
+fn count(buckets: &Buckets, frames: &[usize], size: usize, rate: usize, limit: usize) -> Result<(), NoBucket> {
+    let stack = Stack::of(frames);
+    Thread::with(|thread| {
+        let busy = Busy::enter(thread).unwrap();
+        let key = Key { stack: &stack, size, rate };
+        buckets.find_or_insert(&busy, key, limit).map(Bucket::count_alloc)
+    })
+}
+
+fn contents(buckets: &Buckets) -> HashMap<(Vec<usize>, usize, usize), u64> {
+    let key = |bucket: &Bucket| (bucket.frames().iter().map(|f| f.0).collect(), bucket.size(), bucket.rate());
+    let all: Vec<_> = buckets.iter().map(|bucket| (key(bucket), bucket.counts().0)).collect();
+    let map: HashMap<_, _> = all.iter().cloned().collect();
+    assert_eq!(map.len(), all.len(), "a key has two buckets");
+    map
+}
+
+/// A key out of a few hundred, so that most calls find a bucket and some make one.
+fn random_key(random: &mut SplitMix) -> (Vec<usize>, usize, usize) {
+    let depth = random.next() as usize % 5;
+    let frames = (0..depth).map(|_| 0x1000 + random.next() as usize % 3).collect();
+    (frames, 8 << (random.next() % 3), 1 + random.next() as usize % 2)
+}
+
+#[test]
+fn counts_are_those_of_a_hash_map() {
+    let buckets = Buckets::new();
+    let mut model = HashMap::new();
+    let mut random = SplitMix::new(1);
+    for _ in 0..20_000 {
+        let (frames, size, rate) = random_key(&mut random);
+        count(&buckets, &frames, size, rate, usize::MAX).unwrap();
+        *model.entry((frames, size, rate)).or_insert(0) += 1;
+    }
+    assert_eq!(contents(&buckets), model);
+    assert_eq!(buckets.len(), model.len());
+}
+
+#[test]
+fn threads_that_insert_the_same_keys_share_their_buckets() {
+    for seed in 0..20 {
+        let buckets = Buckets::new();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut random = SplitMix::new(seed);
+                    for _ in 0..500 {
+                        let (frames, size, rate) = random_key(&mut random);
+                        count(&buckets, &frames, size, rate, usize::MAX).unwrap();
+                    }
+                });
+            }
+        });
+        let contents = contents(&buckets);
+        assert_eq!(buckets.len(), contents.len());
+        assert!(contents.values().all(|count| count % 4 == 0));
+        assert_eq!(contents.values().sum::<u64>(), 2000);
+    }
+}
+
+#[test]
+fn the_limit_holds_and_known_keys_are_still_found() {
+    let buckets = Buckets::new();
+    for nth in 0..100 {
+        let made = count(&buckets, &[nth], 8, 1, 10);
+        assert_eq!(made, if nth < 10 { Ok(()) } else { Err(NoBucket::Limit) });
+    }
+    assert_eq!(count(&buckets, &[3], 8, 1, 10), Ok(()));
+    assert_eq!(buckets.len(), 10);
+}
+
+#[test]
+fn a_bucket_costs_no_more_than_8_bytes_a_frame_and_96() {
+    assert!(size_of::<Bucket>() <= 96);
+    assert_eq!(size_of::<ReturnAddress>(), 8);
+}

@@ -1,0 +1,34 @@
+//! `Busy`: the permission slip of the slow path.
+
+use core::marker::PhantomData;
+use core::sync::atomic::{Ordering, compiler_fence};
+
+use super::thread::Thread;
+
+/// Proof that this thread is inside the profiler's slow path. Whoever runs there takes `&Busy`, and whoever takes it
+/// must not allocate, lock, panic or call out. Only `enter` makes one, at most one per thread at a time: an allocation
+/// by a signal handler that interrupted the slow path, or by the inner allocator, finds the flag set and is forwarded
+/// unsampled.
+pub(crate) struct Busy<'t> {
+    thread: &'t Thread,
+    not_send: PhantomData<*const ()>,
+}
+
+impl<'t> Busy<'t> {
+    /// None if this thread is in the slow path already.
+    pub(super) fn enter(thread: &'t Thread) -> Option<Self> {
+        if thread.busy.replace(true) {
+            return None;
+        }
+        // The flag must be in memory before the first instruction that a signal handler could interrupt.
+        compiler_fence(Ordering::SeqCst);
+        Some(Busy { thread, not_send: PhantomData })
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        compiler_fence(Ordering::SeqCst);
+        self.thread.busy.set(false);
+    }
+}

@@ -1,0 +1,83 @@
+//! The one entry that samples are folded into when a table is full: totals stay true, the stack is lost.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Running totals of the samples that have no bucket. They have many sizes and rates, so each is scaled when it is
+/// counted, and again, with the same result, when it is freed.
+#[derive(Debug)]
+pub(crate) struct Folded {
+    allocs: Totals,
+    frees: Totals,
+}
+
+#[derive(Debug)]
+struct Totals {
+    samples: AtomicU64,
+    sampled_bytes: AtomicU64,
+    /// In 1/65 536 of an object: at the default rate one sampled byte stands for 524 288.5 objects.
+    objects: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// A reading of one side of `Folded`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct FoldedTotals {
+    /// Samples, and the bytes they asked for.
+    pub(crate) samples: u64,
+    pub(crate) sampled_bytes: u64,
+    /// What they stand for.
+    pub(crate) objects: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Units of `Totals::objects` in one object.
+const UNITS: f64 = 65_536.0;
+
+impl Totals {
+    const fn new() -> Self {
+        Self {
+            samples: AtomicU64::new(0),
+            sampled_bytes: AtomicU64::new(0),
+            objects: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        }
+    }
+
+    fn add(&self, size: usize, rate: usize) {
+        let scale = crate::scale::factor(size, rate);
+        self.sampled_bytes.fetch_add(size as u64, Ordering::Relaxed);
+        self.objects.fetch_add((scale * UNITS) as u64, Ordering::Relaxed);
+        self.bytes.fetch_add((size as f64 * scale) as u64, Ordering::Relaxed);
+        // Release pairs with the Acquire in `read`: a reader that sees the sample sees its bytes.
+        self.samples.fetch_add(1, Ordering::Release);
+    }
+
+    fn read(&self) -> FoldedTotals {
+        FoldedTotals {
+            samples: self.samples.load(Ordering::Acquire),
+            sampled_bytes: self.sampled_bytes.load(Ordering::Relaxed),
+            objects: (self.objects.load(Ordering::Relaxed) as f64 / UNITS) as u64,
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Folded {
+    pub(crate) const fn new() -> Self {
+        Self { allocs: Totals::new(), frees: Totals::new() }
+    }
+
+    pub(super) fn count_alloc(&self, size: usize, rate: usize) {
+        self.allocs.add(size, rate);
+    }
+
+    pub(super) fn count_free(&self, size: usize, rate: usize) {
+        self.frees.add(size, rate);
+    }
+
+    /// (allocs, frees), frees read first so that they are not ahead.
+    pub(crate) fn totals(&self) -> (FoldedTotals, FoldedTotals) {
+        let frees = self.frees.read();
+        (self.allocs.read(), frees)
+    }
+}

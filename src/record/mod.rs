@@ -1,0 +1,394 @@
+//! Stage one, inside malloc: decide whether an allocation is sampled, remember it, recognise its free.
+//!
+//! This room uses `core`, `libc` and one `const` thread-local. Nothing in it allocates through the global allocator,
+//! locks, panics, parks, formats or calls out: its tables are lock-free and live in mappings of their own, so that
+//! they are valid at every instruction, for a signal handler, for a fork child and for a snapshot.
+
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unreachable
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests run outside malloc"
+    )
+)]
+
+mod arena;
+mod buckets;
+mod busy;
+mod environment;
+mod filter;
+mod folded;
+mod live;
+mod random;
+mod rate;
+mod thread;
+
+use core::alloc::Layout;
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::limits::Limits;
+use crate::stack;
+
+pub(crate) use self::buckets::Bucket;
+use self::buckets::{Buckets, Key, NoBucket};
+pub(crate) use self::busy::Busy;
+pub(crate) use self::environment::RateVariable;
+use self::folded::Folded;
+pub(crate) use self::folded::FoldedTotals;
+use self::live::{Held, Live};
+use self::random::Seeds;
+use self::rate::Rate;
+use self::thread::Thread;
+
+/// What the program's source asks for, until the environment or the API says otherwise.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Defaults {
+    pub(crate) rate: usize,
+    pub(crate) limits: Limits,
+}
+
+/// All that the profiler knows: one per process, because a process has one global allocator.
+static RECORD: Record = Record::new();
+
+#[derive(Debug)]
+struct Record {
+    rate: Rate,
+    live: Live,
+    buckets: Buckets,
+    folded: Folded,
+    seeds: Seeds,
+    limits: SetLimits,
+    drops: Drops,
+}
+
+/// The limits in force, set with the rate at the first allocation.
+#[derive(Debug)]
+struct SetLimits {
+    buckets: AtomicUsize,
+    live_records: AtomicUsize,
+    depth: AtomicUsize,
+    profile_samples: AtomicUsize,
+    profile_bytes: AtomicUsize,
+}
+
+impl SetLimits {
+    const fn new(limits: Limits) -> Self {
+        Self {
+            buckets: AtomicUsize::new(limits.buckets),
+            live_records: AtomicUsize::new(limits.live_records),
+            depth: AtomicUsize::new(limits.depth),
+            profile_samples: AtomicUsize::new(limits.profile_samples),
+            profile_bytes: AtomicUsize::new(limits.profile_bytes),
+        }
+    }
+
+    fn set(&self, limits: &Limits) {
+        self.buckets.store(limits.buckets, Ordering::Relaxed);
+        self.live_records.store(limits.live_records, Ordering::Relaxed);
+        self.depth.store(limits.depth, Ordering::Relaxed);
+        self.profile_samples.store(limits.profile_samples, Ordering::Relaxed);
+        self.profile_bytes.store(limits.profile_bytes, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Limits {
+        Limits {
+            buckets: self.buckets.load(Ordering::Relaxed),
+            live_records: self.live_records.load(Ordering::Relaxed),
+            depth: self.depth.load(Ordering::Relaxed),
+            profile_samples: self.profile_samples.load(Ordering::Relaxed),
+            profile_bytes: self.profile_bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Samples that could not be kept whole, by cause.
+#[derive(Debug)]
+struct Drops {
+    nested: AtomicU64,
+    bucket_limit: AtomicU64,
+    live_limit: AtomicU64,
+    no_memory: AtomicU64,
+}
+
+/// What a live record remembers of its sample: a bucket, or, if the sample was folded, its rate.
+///
+/// ```text
+/// bucket address, a multiple of 8      …000
+/// rate in bytes, shifted up by one     …  1
+/// ```
+#[derive(Debug, Clone, Copy)]
+enum Payload {
+    Bucket(&'static Bucket),
+    Folded { rate: usize },
+}
+
+impl Payload {
+    fn pack(self) -> usize {
+        match self {
+            Payload::Bucket(bucket) => core::ptr::from_ref(bucket).expose_provenance(),
+            Payload::Folded { rate } => rate << 1 | 1,
+        }
+    }
+
+    fn unpack(packed: usize) -> Self {
+        if packed & 1 == 1 {
+            return Payload::Folded { rate: packed >> 1 };
+        }
+        // SAFETY: even payloads are made only by `pack` from buckets of `RECORD`, which live as long as the process.
+        Payload::Bucket(unsafe { &*core::ptr::with_exposed_provenance::<Bucket>(packed) })
+    }
+
+    fn count_alloc(self, size: usize) {
+        match self {
+            Payload::Bucket(bucket) => bucket.count_alloc(),
+            Payload::Folded { rate } => RECORD.folded.count_alloc(size, rate),
+        }
+    }
+
+    fn count_free(self, size: usize) {
+        match self {
+            Payload::Bucket(bucket) => bucket.count_free(),
+            Payload::Folded { rate } => RECORD.folded.count_free(size, rate),
+        }
+    }
+}
+
+impl Record {
+    const fn new() -> Self {
+        Self {
+            rate: Rate::new(),
+            live: Live::new(),
+            buckets: Buckets::new(),
+            folded: Folded::new(),
+            seeds: Seeds::new(),
+            limits: SetLimits::new(Limits::DEFAULT),
+            drops: Drops {
+                nested: AtomicU64::new(0),
+                bucket_limit: AtomicU64::new(0),
+                live_limit: AtomicU64::new(0),
+                no_memory: AtomicU64::new(0),
+            },
+        }
+    }
+
+    /// At the first allocation of the process: takes over the program's defaults and the environment.
+    #[cold]
+    fn start(&self, defaults: &Defaults) {
+        self.limits.set(&defaults.limits);
+        let rate = match RateVariable::read() {
+            RateVariable::Bytes(bytes) => bytes,
+            RateVariable::Unset | RateVariable::Bad => defaults.rate,
+        };
+        self.rate.set_first(rate);
+    }
+}
+
+/// Counts an allocation of `size` bytes. True if it must go through `alloc_slow`: the countdown ran out, or the rate
+/// is not the one it was drawn under.
+#[inline(always)]
+pub(crate) fn countdown(size: usize) -> bool {
+    Thread::with(|thread| {
+        // No wrap: a countdown is never negative here, and a `Layout` holds at most `isize::MAX` bytes.
+        let left = thread.countdown.get().wrapping_sub(size as i64);
+        thread.countdown.set(left);
+        RECORD.rate.word().is_above(left)
+    })
+}
+
+/// Decides about an allocation that `countdown` was not sure of, and records it if it is a sample.
+#[cold]
+#[inline(never)]
+pub(crate) fn alloc_slow(block: *mut u8, size: usize, defaults: &Defaults) {
+    Thread::with(|thread| {
+        let before = thread.countdown.get().wrapping_add(size as i64);
+        let block = block.addr();
+        let Some(busy) = Busy::enter(thread) else {
+            thread.countdown.set(before);
+            RECORD.drops.nested.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        if block == 0 {
+            // The inner allocator is out of memory: nothing was allocated.
+            thread.countdown.set(before);
+            return;
+        }
+        if RECORD.rate.word().rate().is_none() {
+            RECORD.start(defaults);
+        }
+        let word = RECORD.rate.word();
+        // A thread's first allocation, and its first under a new rate, draw the gap that it should have had and are
+        // tested against it like any other.
+        let before = if word.is_above(before) { word.draw(thread.random.uniform(&RECORD.seeds)) } else { before };
+        let left = before.wrapping_sub(size as i64);
+        if !word.is_above(left) {
+            thread.countdown.set(left);
+            return;
+        }
+        thread.countdown.set(word.draw(thread.random.uniform(&RECORD.seeds)));
+        if let Some(rate @ 1..) = word.rate() {
+            let own_frame = core::ptr::from_ref(&word).addr();
+            sample(&busy, block, size, rate, own_frame);
+        }
+    });
+}
+
+/// Records a sampled allocation. `own_frame` lies in the stack frame of `alloc_slow`, the outermost function of the
+/// profiler.
+#[inline(never)]
+fn sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, own_frame: usize) {
+    let limits = limits();
+    let stack = stack::capture(busy, own_frame, limits.depth);
+    let key = Key { stack: &stack, size, rate };
+    let payload = match RECORD.buckets.find_or_insert(busy, key, limits.buckets) {
+        Ok(bucket) => Payload::Bucket(bucket),
+        Err(cause) => {
+            let count = match cause {
+                NoBucket::Limit => &RECORD.drops.bucket_limit,
+                NoBucket::Memory => &RECORD.drops.no_memory,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+            Payload::Folded { rate }
+        }
+    };
+    let (kept, stale) = RECORD.live.insert(busy, block, payload.pack(), limits.live_records);
+    if let Some(stale) = stale {
+        // The size of a block that was freed past the wrapper is known only to its bucket.
+        Payload::unpack(stale).count_free(0);
+    }
+    if kept {
+        payload.count_alloc(size);
+    } else {
+        // Its free will not be recognised, so it counts as freed at once: allocated totals stay true, and in-use
+        // does not grow for ever.
+        RECORD.drops.live_limit.fetch_add(1, Ordering::Relaxed);
+        RECORD.folded.count_alloc(size, rate);
+        RECORD.folded.count_free(size, rate);
+    }
+}
+
+/// Whether the block at `block` may have been sampled. False is certain.
+#[inline(always)]
+pub(crate) fn may_contain(block: *mut u8, _layout: Layout) -> bool {
+    RECORD.live.may_contain(block.addr())
+}
+
+/// Retires the record of a block that is about to be freed, if it has one. Works at any time: in a signal handler,
+/// inside the profiler, while sampling is off.
+#[cold]
+#[inline(never)]
+pub(crate) fn dealloc_slow(block: *mut u8, size: usize) {
+    if let Some(payload) = RECORD.live.retire(block.addr()) {
+        Payload::unpack(payload).count_free(size);
+    }
+}
+
+/// A sampled block's record, held while the inner allocator reallocates the block.
+pub(crate) type HeldRecord = Held<'static>;
+
+/// Holds the record of a block that is about to be reallocated, if it has one.
+#[cold]
+#[inline(never)]
+pub(crate) fn realloc_hold(block: *mut u8) -> Option<HeldRecord> {
+    RECORD.live.hold(block.addr())
+}
+
+/// Settles a held record: the block is as it was if `moved` is null, gone otherwise. `size` is its size before.
+#[cold]
+#[inline(never)]
+pub(crate) fn realloc_settle(held: HeldRecord, size: usize, moved: *mut u8) {
+    if moved.is_null() {
+        RECORD.live.restore(held);
+    } else {
+        Payload::unpack(RECORD.live.release(held)).count_free(size);
+    }
+}
+
+/// The rate in force in bytes, 0 if nothing is sampled; None before the first allocation through a wrapper.
+pub(crate) fn sample_rate() -> Option<usize> {
+    RECORD.rate.word().rate()
+}
+
+/// Sets the rate for all threads, from their next allocation on.
+pub(crate) fn set_sample_rate(bytes: usize) {
+    RECORD.rate.set(bytes);
+}
+
+/// Whether a wrapper has served an allocation: it is the global allocator.
+pub(crate) fn is_installed() -> bool {
+    sample_rate().is_some()
+}
+
+/// The limits in force.
+pub(crate) fn limits() -> Limits {
+    RECORD.limits.get()
+}
+
+/// All buckets there are.
+pub(crate) fn buckets() -> impl Iterator<Item = &'static Bucket> {
+    RECORD.buckets.iter()
+}
+
+/// Sampled (allocs, frees) that have no bucket.
+pub(crate) fn folded() -> (FoldedTotals, FoldedTotals) {
+    RECORD.folded.totals()
+}
+
+/// Stops sampling on this thread until it is dropped. What is allocated meanwhile does not count towards the next
+/// sample; frees of sampled blocks are processed as ever.
+#[derive(Debug)]
+pub(crate) struct Suspended(PhantomData<*const ()>);
+
+impl Suspended {
+    pub(crate) fn new() -> Self {
+        Thread::with(Thread::suspend);
+        Suspended(PhantomData)
+    }
+}
+
+impl Drop for Suspended {
+    fn drop(&mut self) {
+        Thread::with(Thread::resume);
+    }
+}
+
+/// A reading of the profiler's own counters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    pub(crate) buckets: usize,
+    pub(crate) live_records: usize,
+    /// Bytes of the profiler's own memory: mappings and static tables.
+    pub(crate) memory: usize,
+    pub(crate) truncated_samples: u64,
+    pub(crate) nested: u64,
+    pub(crate) bucket_limit: u64,
+    pub(crate) live_limit: u64,
+    pub(crate) no_memory: u64,
+    pub(crate) stale: u64,
+}
+
+pub(crate) fn counters() -> Counters {
+    let drops = &RECORD.drops;
+    Counters {
+        buckets: RECORD.buckets.len(),
+        live_records: RECORD.live.len(),
+        memory: size_of::<Record>() + RECORD.buckets.mapped() + RECORD.live.mapped(),
+        truncated_samples: RECORD.buckets.truncated_samples(),
+        nested: drops.nested.load(Ordering::Relaxed),
+        bucket_limit: drops.bucket_limit.load(Ordering::Relaxed),
+        live_limit: drops.live_limit.load(Ordering::Relaxed),
+        no_memory: drops.no_memory.load(Ordering::Relaxed),
+        stale: RECORD.live.stale(),
+    }
+}

@@ -1,0 +1,195 @@
+//! Random numbers for the gaps: one stream per thread, different between threads, processes and fork children.
+
+use core::cell::Cell;
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+/// SplitMix64: one add and three multiply-shift steps, equidistributed over 64 bits, and good from any seed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SplitMix(u64);
+
+impl SplitMix {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in (0, 1], in steps of 2^−53.
+    pub(crate) fn uniform(&mut self) -> f64 {
+        ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// A thread's stream, seeded at first use.
+#[derive(Debug)]
+pub(crate) struct Random {
+    state: Cell<u64>,
+    /// The process generation that it was seeded in; 0 is unseeded.
+    seeded_in: Cell<u64>,
+}
+
+impl Random {
+    pub(crate) const fn unseeded() -> Self {
+        Self { state: Cell::new(0), seeded_in: Cell::new(0) }
+    }
+
+    /// Uniform in (0, 1].
+    pub(crate) fn uniform(&self, seeds: &Seeds) -> f64 {
+        let process = seeds.process();
+        if self.seeded_in.get() != process {
+            self.seeded_in.set(process);
+            self.state.set(seeds.next());
+        }
+        let mut stream = SplitMix::new(self.state.get());
+        let uniform = stream.uniform();
+        self.state.set(stream.0);
+        uniform
+    }
+}
+
+/// Where threads get their seeds, and how a fork child is told from its parent.
+#[derive(Debug)]
+pub(crate) struct Seeds {
+    /// Seeds given out so far: two threads never share one.
+    given: AtomicU64,
+    /// A page that the kernel clears in a fork child. The word in it is this process's generation, 0 in a new child.
+    /// Null until the first use, `NO_PAGE` where the kernel cannot do it: children then draw as their parent does.
+    page: AtomicPtr<AtomicU64>,
+}
+
+/// Stands for the page on kernels before 4.14; never dereferenced.
+const NO_PAGE: *mut AtomicU64 = core::ptr::without_provenance_mut(align_of::<AtomicU64>());
+
+impl Seeds {
+    pub(crate) const fn new() -> Self {
+        Self { given: AtomicU64::new(0), page: AtomicPtr::new(core::ptr::null_mut()) }
+    }
+
+    fn next(&self) -> u64 {
+        let nth = self.given.fetch_add(1, Ordering::Relaxed);
+        SplitMix::new(nth ^ entropy()).next()
+    }
+
+    /// A number above 0 that differs between a process and its fork children.
+    fn process(&self) -> u64 {
+        let mut page = self.page.load(Ordering::Acquire);
+        if page.is_null() {
+            page = wiped_on_fork().unwrap_or(NO_PAGE);
+            // Pairs with the Acquire load above: whoever sees the pointer sees a mapped page.
+            if let Err(first) =
+                self.page.compare_exchange(core::ptr::null_mut(), page, Ordering::AcqRel, Ordering::Acquire)
+            {
+                // Another thread was first; this page, if any, is one page lost for the life of the process.
+                page = first;
+            }
+        }
+        if page == NO_PAGE {
+            return 1;
+        }
+        // SAFETY: `page` is a private mapping of at least 8 aligned bytes, zero at first, that is never unmapped.
+        let generation = unsafe { &*page };
+        match generation.load(Ordering::Relaxed) {
+            0 => {
+                // The counter of seeds is copied by fork, so it counts processes along one line of descent; siblings
+                // differ by what `entropy` adds.
+                let fresh = entropy() | 1;
+                match generation.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
+                    Ok(_) => fresh,
+                    Err(first) => first,
+                }
+            }
+            seen => seen,
+        }
+    }
+}
+
+fn wiped_on_fork() -> Option<*mut AtomicU64> {
+    // SAFETY: sysconf has no preconditions.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    let size = usize::try_from(size).ok()?;
+    let page = super::arena::map(size)?;
+    #[cfg(target_os = "linux")]
+    // SAFETY: the range is a mapping of our own.
+    let wiped = unsafe { libc::madvise(page.as_ptr().cast(), size, libc::MADV_WIPEONFORK) } == 0;
+    #[cfg(not(target_os = "linux"))]
+    let wiped = false;
+    if wiped {
+        return Some(page.as_ptr().cast());
+    }
+    super::arena::unmap(page, size);
+    None
+}
+
+/// Bits that differ between processes and moments: the kernel's random bytes of this exec, the process id, the clock.
+fn entropy() -> u64 {
+    // SAFETY: getpid has no preconditions.
+    let pid = unsafe { libc::getpid() } as u64;
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is a valid timespec to write to.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    let mut mixed = SplitMix::new(exec_random() ^ pid.rotate_left(32) ^ (now.tv_sec as u64).rotate_left(44));
+    mixed.next() ^ SplitMix::new(now.tv_nsec as u64).next()
+}
+
+#[cfg(target_os = "linux")]
+fn exec_random() -> u64 {
+    // SAFETY: getauxval has no preconditions.
+    let bytes = unsafe { libc::getauxval(libc::AT_RANDOM) } as *const u64;
+    if bytes.is_null() {
+        return 0;
+    }
+    // SAFETY: AT_RANDOM points at 16 random bytes that live as long as the process.
+    unsafe { bytes.read_unaligned() }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exec_random() -> u64 {
+    // Where the loader put this function: different in each exec under address randomisation.
+    exec_random as fn() -> u64 as usize as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_threads_never_share_a_seed() {
+        let seeds = Seeds::new();
+        let mut given: Vec<u64> = (0..10_000).map(|_| seeds.next()).collect();
+        given.sort_unstable();
+        given.dedup();
+        assert_eq!(given.len(), 10_000);
+    }
+
+    #[test]
+    fn first_draws_of_many_threads_are_uniform_and_uncorrelated() {
+        let seeds = Seeds::new();
+        let n = 100_000;
+        let draws: Vec<f64> = (0..n).map(|_| Random::unseeded().uniform(&seeds)).collect();
+        let mean = draws.iter().sum::<f64>() / n as f64;
+        let lag: f64 = draws.windows(2).map(|w| (w[0] - 0.5) * (w[1] - 0.5)).sum::<f64>() / (n - 1) as f64;
+        // Uniform: variance 1/12. The mean's sigma is 1/√(12 n), the lag-1 covariance's 1/(12 √n); 6 sigmas, seeds of
+        // this run (a false alarm in 2·10⁸ runs).
+        assert!((mean - 0.5).abs() < 6.0 / (12.0 * n as f64).sqrt(), "mean {mean}");
+        assert!(lag.abs() < 6.0 / (12.0 * (n as f64).sqrt()), "covariance {lag}");
+    }
+
+    #[test]
+    fn a_stream_is_seeded_anew_in_a_new_process_generation() {
+        let seeds = Seeds::new();
+        let thread = Random::unseeded();
+        thread.uniform(&seeds);
+        let page = seeds.page.load(Ordering::Acquire);
+        // What fork does to the child's page.
+        // SAFETY: the page is mapped, see `process`.
+        unsafe { &*page }.store(0, Ordering::Relaxed);
+        let before = thread.seeded_in.get();
+        thread.uniform(&seeds);
+        assert_ne!(thread.seeded_in.get(), before);
+    }
+}

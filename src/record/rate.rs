@@ -1,0 +1,159 @@
+//! The sampling rate, packed so that one compare tells both "the countdown ran out" and "the rate has changed".
+
+use core::sync::atomic::{AtomicI64, Ordering};
+
+/// The rate in force and its generation, in one word. Every thread compares its countdown with it.
+///
+/// ```text
+///  63 62        42 41 40          35 34           0
+/// ┌──┬────────────┬─────────────────┬──────────────┐
+/// │ 0│ generation │ room for a gap  │ rate, bytes  │    countdown = word + gap − bytes allocated since
+/// └──┴────────────┴─────────────────┴──────────────┘
+/// ```
+///
+/// A countdown that has been used up lies below the word by less than one allocation; one that was drawn under an
+/// older rate lies below it by at least a generation. Either way `countdown < word` leads to the slow path, which
+/// tells them apart by looking at the countdown before this allocation. So a change of rate reaches every thread at
+/// its next allocation for the price of a compare with memory, where Go compares twice.
+///
+/// Generations go up to 2^20; after as many changes of rate a thread notices the next only when its countdown runs
+/// out.
+#[derive(Debug)]
+pub(crate) struct Rate(AtomicI64);
+
+/// A value of the rate word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RateWord(i64);
+
+const GENERATION_SHIFT: u32 = 42;
+const MAX_GENERATION: i64 = 1 << 20;
+const RATE_MASK: i64 = (1 << 35) - 1;
+/// The rate field of the word until the first allocation sets it.
+const UNSET: i64 = RATE_MASK;
+
+/// The largest rate, 16 GiB. Its longest gap, 36.7 times itself, still fits below the generation.
+pub(crate) const MAX_RATE: usize = 1 << 34;
+
+/// The gap of a thread when the rate is 0: it visits the slow path once in 2 TiB.
+const NEVER: i64 = 1 << 41;
+
+impl Rate {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicI64::new(1 << GENERATION_SHIFT | UNSET))
+    }
+
+    #[inline(always)]
+    pub(crate) fn word(&self) -> RateWord {
+        RateWord(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Sets the rate and starts a new generation. Does nothing before the first allocation: a word without a rate says
+    /// that no wrapper is installed.
+    pub(crate) fn set(&self, bytes: usize) {
+        let rate = bytes.min(MAX_RATE) as i64;
+        let next = |word: i64| {
+            RateWord(word).rate()?;
+            let generation = ((word >> GENERATION_SHIFT) + 1).min(MAX_GENERATION);
+            Some(generation << GENERATION_SHIFT | rate)
+        };
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+    }
+
+    /// Sets the rate if nobody has.
+    pub(crate) fn set_first(&self, bytes: usize) {
+        let first = RateWord(1 << GENERATION_SHIFT | UNSET);
+        let next = 2 << GENERATION_SHIFT | bytes.min(MAX_RATE) as i64;
+        let _ = self.0.compare_exchange(first.0, next, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+impl RateWord {
+    /// Whether a countdown has run out or belongs to an older rate.
+    #[inline(always)]
+    pub(crate) fn is_above(self, countdown: i64) -> bool {
+        countdown < self.0
+    }
+
+    /// The rate in bytes; none before the first allocation.
+    pub(crate) fn rate(self) -> Option<usize> {
+        let rate = self.0 & RATE_MASK;
+        if rate == UNSET { None } else { Some(rate as usize) }
+    }
+
+    /// The countdown of a thread that draws a gap now. `uniform` lies in (0, 1].
+    ///
+    /// The gap is exponential with the rate as its mean, cut to a whole number of bytes; an allocation is sampled when
+    /// it takes the countdown below zero. As sizes are whole numbers that is the same event as reaching the real-valued
+    /// gap, so P(sampled | size S) is 1 − e^(−S/R) with no rounding bias. At rate 1 the gap is 0: every allocation.
+    pub(crate) fn draw(self, uniform: f64) -> i64 {
+        let gap = match self.rate() {
+            None | Some(0) => NEVER,
+            Some(1) => 0,
+            // At most 36.7 · 2^34 for the smallest `uniform`, 2^−53.
+            Some(rate) => (-uniform.ln() * rate as f64) as i64,
+        };
+        self.0.saturating_add(gap)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn started() -> Rate {
+        let rate = Rate::new();
+        rate.set(5);
+        assert_eq!(rate.word().rate(), None, "a rate was set with no wrapper installed");
+        rate.set_first(5);
+        rate
+    }
+
+    #[test]
+    fn a_change_of_rate_is_above_every_countdown_of_an_older_rate() {
+        let rate = started();
+        for bytes in [0, 1, 2, 524_288, MAX_RATE, usize::MAX] {
+            rate.set(bytes);
+            let longest = rate.word().draw(f64::powi(2.0, -53));
+            assert!(!rate.word().is_above(longest));
+            rate.set(bytes);
+            assert!(rate.word().is_above(longest), "rate {bytes}");
+        }
+    }
+
+    #[test]
+    fn the_rate_can_be_set_more_often_than_there_are_generations() {
+        let rate = started();
+        for i in 0..(MAX_GENERATION as usize + 10) {
+            rate.set(i % 7);
+        }
+        assert_eq!(rate.word().rate(), Some((MAX_GENERATION as usize + 9) % 7));
+        // A suspended thread's countdown stays above the last word.
+        assert!(!rate.word().is_above(i64::MAX - (1 << 61)));
+    }
+
+    #[test]
+    fn the_first_setting_wins_only_once() {
+        let rate = Rate::new();
+        assert_eq!(rate.word().rate(), None);
+        rate.set_first(7);
+        rate.set_first(9);
+        assert_eq!(rate.word().rate(), Some(7));
+    }
+
+    #[test]
+    fn gaps_are_exponential_with_the_rate_as_mean() {
+        let rate = started();
+        rate.set(524_288);
+        let word = rate.word();
+        let zero = word.draw(1.0);
+        let mut random = super::super::random::SplitMix::new(42);
+        let n = 1_000_000;
+        let mut sum = 0.0;
+        for _ in 0..n {
+            sum += (word.draw(random.uniform()) - zero) as f64;
+        }
+        // The mean of n exponentials has a standard deviation of R/√n; 6 sigmas, seed 42.
+        let mean = sum / n as f64;
+        assert!((mean / 524_288.0 - 1.0).abs() < 6.0 / (n as f64).sqrt(), "mean {mean}");
+    }
+}

@@ -1,0 +1,60 @@
+//! What each thread keeps: its countdown to the next sample, its random state, and two flags.
+
+use core::cell::Cell;
+
+use super::random::Random;
+
+/// One thread's sampling state. `const`-initialised and without a destructor, so touching it neither allocates nor
+/// fails: before `main`, in thread-local destructors and in `atexit` too.
+#[derive(Debug)]
+pub(crate) struct Thread {
+    /// Bytes until the next sample, plus the rate word they were drawn under: see `rate.rs`.
+    pub(super) countdown: Cell<i64>,
+    /// The countdown that sampling goes on with when the last suspension ends.
+    saved: Cell<i64>,
+    /// Nested suspensions: above 0, nothing is sampled.
+    suspensions: Cell<u32>,
+    /// Inside the slow path: see `busy.rs`.
+    pub(super) busy: Cell<bool>,
+    pub(super) random: Random,
+}
+
+std::thread_local! {
+    static THREAD: Thread = const {
+        Thread {
+            // Below every rate word, so that the first allocation visits the slow path and draws its gap there.
+            countdown: Cell::new(0),
+            saved: Cell::new(0),
+            suspensions: Cell::new(0),
+            busy: Cell::new(false),
+            random: Random::unseeded(),
+        }
+    };
+}
+
+impl Thread {
+    /// Runs `work` on the calling thread's state. Never fails: the state has no destructor.
+    #[inline(always)]
+    pub(super) fn with<R>(work: impl FnOnce(&Thread) -> R) -> R {
+        THREAD.with(work)
+    }
+
+    /// Stops sampling on this thread until as many `resume` as `suspend` have been called. The bytes allocated in
+    /// between do not count towards the next sample.
+    pub(super) fn suspend(&self) {
+        let nested = self.suspensions.get();
+        if nested == 0 {
+            // The largest value is more than 2^62 above any rate word: no thread allocates that much.
+            self.saved.set(self.countdown.replace(i64::MAX));
+        }
+        self.suspensions.set(nested.saturating_add(1));
+    }
+
+    pub(super) fn resume(&self) {
+        let nested = self.suspensions.get().saturating_sub(1);
+        self.suspensions.set(nested);
+        if nested == 0 {
+            self.countdown.set(self.saved.get());
+        }
+    }
+}

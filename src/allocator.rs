@@ -57,7 +57,13 @@ impl ProfiledAllocator<System> {
 impl<A> ProfiledAllocator<A> {
     /// Wraps `inner`.
     pub const fn new(inner: A) -> Self {
-        Self { inner, defaults: Defaults { rate: crate::DEFAULT_SAMPLE_RATE, limits: Limits::DEFAULT } }
+        Self {
+            inner,
+            defaults: Defaults {
+                rate: crate::DEFAULT_SAMPLE_RATE,
+                limits: Limits::DEFAULT,
+            },
+        }
     }
 
     /// Samples one allocation per `bytes` allocated, on average: 1 samples all, 0 none. The default is
@@ -112,7 +118,11 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfiledAllocator<A> {
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // A realloc is a free and a fresh decision for the new size, whether the block moves or not.
-        let held = if record::may_contain(block, layout) { record::realloc_hold(block) } else { None };
+        let held = if record::may_contain(block, layout) {
+            record::realloc_hold(block)
+        } else {
+            None
+        };
         // SAFETY: as in `dealloc`; the trait's default would copy where `inner` can grow in place.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
         if let Some(held) = held {

@@ -70,7 +70,9 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Bind { source, .. } | Error::Thread(source) | Error::Write(source) => Some(source),
+            Error::Bind { source, .. } | Error::Thread(source) | Error::Write(source) => {
+                Some(source)
+            }
             Error::NotInstalled | Error::Exposed { .. } | Error::Config { .. } => None,
         }
     }

@@ -21,10 +21,16 @@ pub(crate) fn estimate(count: u64, size: usize, rate: usize) -> (i64, i64) {
     }
     if rate <= 1 {
         let bytes = u128::from(count) * size as u128;
-        return (i64::try_from(count).unwrap_or(i64::MAX), i64::try_from(bytes).unwrap_or(i64::MAX));
+        return (
+            i64::try_from(count).unwrap_or(i64::MAX),
+            i64::try_from(bytes).unwrap_or(i64::MAX),
+        );
     }
     let scale = factor(size, rate);
-    (whole(count as f64 * scale), whole(count as f64 * size as f64 * scale))
+    (
+        whole(count as f64 * scale),
+        whole(count as f64 * size as f64 * scale),
+    )
 }
 
 #[cfg(test)]
@@ -48,7 +54,11 @@ mod tests {
             ((10, 131_072), (45, 5_925_518)),
         ];
         for ((count, size), expected) in golden {
-            assert_eq!(estimate(count, size, 524_288), expected, "{count} of {size} B");
+            assert_eq!(
+                estimate(count, size, 524_288),
+                expected,
+                "{count} of {size} B"
+            );
         }
     }
 

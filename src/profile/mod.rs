@@ -1,30 +1,91 @@
 //! Stage two, outside malloc: snapshot, scale, map, name, encode.
+//!
+//! ```text
+//! record::buckets ─▶ heap (snapshot, scale, difference) ─▶ budget ─▶ pprof ─▶ gzip
+//!                                                      │             ├ mappings, symbols, runtime_frames
+//!                                                      └──────────▶ text
+//! ```
 
+mod budget;
+mod empty;
+mod frames;
 mod heap;
+mod mappings;
+mod mem_stats;
+mod pprof;
+#[rustfmt::skip]
+#[allow(
+    clippy::all,
+    missing_docs,
+    unreachable_pub,
+    reason = "generated; see tests/generated_proto_is_fresh.rs"
+)]
+mod proto;
+mod runtime_frames;
+mod shims;
+mod symbols;
+mod tables;
+mod text;
 
-pub use heap::HeapProfile;
-pub(crate) use heap::{DefaultSampleType, PprofView};
+use std::io::Write;
+use std::sync::{Once, OnceLock};
 
-/// Number of memory buckets, the count that the index page shows.
-pub(crate) fn bucket_count() -> usize {
-    0
+use self::shims::Shims;
+use self::symbols::Symbols;
+use crate::record::{RateVariable, Suspended};
+
+#[cfg(feature = "http")]
+pub(crate) use self::empty::empty_pprof;
+#[cfg(feature = "http")]
+pub(crate) use self::heap::{DefaultSampleType, PprofView};
+pub use self::heap::{HeapProfile, HeapRecord, HeapValues};
+pub use self::mem_stats::{MemStats, ProfilerStats, mem_stats};
+
+/// What this room remembers between profiles.
+static PROFILES: Profiles = Profiles {
+    symbols: Symbols::new(),
+    shims: OnceLock::new(),
+    reported: Once::new(),
+};
+
+struct Profiles {
+    symbols: Symbols,
+    shims: OnceLock<Shims>,
+    reported: Once,
 }
 
-/// A valid gzipped profile with these `(type, unit)` sample types and no samples.
-pub(crate) fn empty_pprof(_sample_types: &[(&str, &str)], _period_type: (&str, &str), _period: i64) -> Vec<u8> {
-    Vec::new()
+/// Number of memory buckets, the count that the index page shows.
+#[cfg(feature = "http")]
+pub(crate) fn bucket_count() -> usize {
+    crate::record::counters().buckets
 }
 
 /// The linker (mangled) name of the function that contains `address`, a call address.
-pub(crate) fn symbol_name(_address: usize) -> Option<String> {
-    None
+#[cfg(feature = "http")]
+pub(crate) fn symbol_name(address: usize) -> Option<String> {
+    symbols::linker_name(address)
 }
 
 /// Runs `work` with sampling off on this thread: what the profiler allocates for itself is neither sampled nor
 /// counted towards the next sample. Frees of sampled blocks are still processed.
+#[cfg(feature = "http")]
 pub(crate) fn without_sampling<R>(work: impl FnOnce() -> R) -> R {
+    let _own = Suspended::new();
     work()
 }
 
-/// Reports, once per process on stderr, the environment variables that hold a value the crate cannot use.
-pub(crate) fn report_bad_environment() {}
+/// Reports, once per process on stderr, the environment variables that hold a value the crate cannot use. The rate is
+/// read inside malloc, where nothing may be written.
+pub(crate) fn report_bad_environment() {
+    PROFILES.reported.call_once(|| {
+        let _own = Suspended::new();
+        if RateVariable::read() == RateVariable::Bad {
+            // Not `eprintln!`, which panics if stderr is a closed pipe.
+            let _ = writeln!(
+                std::io::stderr(),
+                "debug-pprof: {} must be a whole number of bytes (0 is off, 1 samples everything); it is ignored",
+                RateVariable::NAME.to_string_lossy()
+            );
+        }
+    });
+}

@@ -30,7 +30,10 @@ struct Chunk {
 
 impl Arena {
     pub(crate) const fn new() -> Self {
-        Self { current: AtomicPtr::new(ptr::null_mut()), mapped: AtomicUsize::new(0) }
+        Self {
+            current: AtomicPtr::new(ptr::null_mut()),
+            mapped: AtomicUsize::new(0),
+        }
     }
 
     /// Bytes mapped so far.
@@ -51,9 +54,19 @@ impl Arena {
             }
             let fresh = map(CHUNK)?.cast::<Chunk>();
             // SAFETY: the mapping is `CHUNK` bytes, page-aligned, and nobody else has seen it.
-            unsafe { fresh.write(Chunk { previous: current, used: AtomicUsize::new(size_of::<Chunk>()) }) };
+            unsafe {
+                fresh.write(Chunk {
+                    previous: current,
+                    used: AtomicUsize::new(size_of::<Chunk>()),
+                })
+            };
             // The Release half pairs with the Acquire load above: who sees the chunk sees its head.
-            match self.current.compare_exchange(current, fresh.as_ptr(), Ordering::AcqRel, Ordering::Relaxed) {
+            match self.current.compare_exchange(
+                current,
+                fresh.as_ptr(),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => {
                     self.mapped.fetch_add(CHUNK, Ordering::Relaxed);
                 }
@@ -100,7 +113,11 @@ pub(super) fn map(bytes: usize) -> Option<NonNull<u8>> {
             0,
         )
     };
-    if address == libc::MAP_FAILED { None } else { NonNull::new(address.cast()) }
+    if address == libc::MAP_FAILED {
+        None
+    } else {
+        NonNull::new(address.cast())
+    }
 }
 
 /// Gives back what `map` returned with the same size and that nobody refers to.
@@ -127,7 +144,9 @@ mod tests {
                             let size = sizes[i % sizes.len()];
                             let block = arena.alloc(&busy, size).unwrap();
                             // SAFETY: the block is `size` bytes of this arena's.
-                            let bytes = unsafe { core::slice::from_raw_parts(block.as_ptr().cast::<u8>(), size) };
+                            let bytes = unsafe {
+                                core::slice::from_raw_parts(block.as_ptr().cast::<u8>(), size)
+                            };
                             assert!(bytes.iter().all(|byte| *byte == 0));
                             assert_eq!(block.as_ptr() as usize % ALIGN, 0);
                             // SAFETY: as above, and no other thread has this block.
@@ -138,10 +157,17 @@ mod tests {
                 })
             };
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(fill)).collect();
-            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+            threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap())
+                .collect()
         });
         blocks.sort_unstable();
-        assert!(blocks.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0));
+        assert!(
+            blocks
+                .windows(2)
+                .all(|pair| pair[0].0 + pair[0].1 <= pair[1].0)
+        );
         assert_eq!(arena.mapped() % CHUNK, 0);
     }
 

@@ -142,12 +142,19 @@ impl Buckets {
     }
 
     /// The bucket for `key`, made if it is new and fewer than `limit` exist.
-    pub(crate) fn find_or_insert(&self, busy: &Busy<'_>, key: Key<'_>, limit: usize) -> Result<&Bucket, NoBucket> {
+    pub(crate) fn find_or_insert(
+        &self,
+        busy: &Busy<'_>,
+        key: Key<'_>,
+        limit: usize,
+    ) -> Result<&Bucket, NoBucket> {
         if key.stack.is_truncated() {
             self.truncated_samples.fetch_add(1, Ordering::Relaxed);
         }
         let hash = hash(&key);
-        let Some(head) = self.heads.get(hash as usize % HEADS) else { return Err(NoBucket::Limit) };
+        let Some(head) = self.heads.get(hash as usize % HEADS) else {
+            return Err(NoBucket::Limit);
+        };
         // Acquire pairs with the Release of the push below: who sees a bucket sees its key and frames.
         let mut newest = head.load(Ordering::Acquire);
         if let Some(found) = self.find(newest, ptr::null_mut(), hash, &key) {
@@ -164,8 +171,15 @@ impl Buckets {
         };
         loop {
             // SAFETY: `fresh` is initialised and not yet shared.
-            unsafe { fresh.as_ref() }.next.store(newest, Ordering::Relaxed);
-            match head.compare_exchange(newest, fresh.as_ptr(), Ordering::Release, Ordering::Acquire) {
+            unsafe { fresh.as_ref() }
+                .next
+                .store(newest, Ordering::Relaxed);
+            match head.compare_exchange(
+                newest,
+                fresh.as_ptr(),
+                Ordering::Release,
+                Ordering::Acquire,
+            ) {
                 // SAFETY: initialised by `create`, and in the arena as long as `self` lives.
                 Ok(_) => return Ok(unsafe { fresh.as_ref() }),
                 Err(now) => {
@@ -181,8 +195,16 @@ impl Buckets {
     }
 
     /// Looks along a chain from `first` up to, not including, `end`.
-    fn find(&self, first: *mut Bucket, end: *mut Bucket, hash: u64, key: &Key<'_>) -> Option<&Bucket> {
-        self.chain(first).take_while(|bucket| !ptr::eq(*bucket, end)).find(|bucket| bucket.is(hash, key))
+    fn find(
+        &self,
+        first: *mut Bucket,
+        end: *mut Bucket,
+        hash: u64,
+        key: &Key<'_>,
+    ) -> Option<&Bucket> {
+        self.chain(first)
+            .take_while(|bucket| !ptr::eq(*bucket, end))
+            .find(|bucket| bucket.is(hash, key))
     }
 
     fn chain(&self, first: *mut Bucket) -> impl Iterator<Item = &Bucket> {
@@ -190,16 +212,24 @@ impl Buckets {
             // SAFETY: chains hold null or buckets that `create` has initialised, in the arena as long as `self` lives.
             NonNull::new(bucket).map(|bucket| unsafe { bucket.as_ref() })
         };
-        core::iter::successors(follow(first), move |bucket| follow(bucket.next.load(Ordering::Acquire)))
+        core::iter::successors(follow(first), move |bucket| {
+            follow(bucket.next.load(Ordering::Acquire))
+        })
     }
 
     /// All buckets there are now. Buckets that are added meanwhile may or may not be seen.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Bucket> {
-        self.heads.iter().flat_map(|head| self.chain(head.load(Ordering::Acquire)))
+        self.heads
+            .iter()
+            .flat_map(|head| self.chain(head.load(Ordering::Acquire)))
     }
 
     fn create(&self, busy: &Busy<'_>, hash: u64, key: &Key<'_>) -> Option<NonNull<Bucket>> {
-        const { assert!(align_of::<Bucket>() == 8 && size_of::<Bucket>() % align_of::<ReturnAddress>() == 0) };
+        const {
+            assert!(
+                align_of::<Bucket>() == 8 && size_of::<Bucket>() % align_of::<ReturnAddress>() == 0
+            )
+        };
         let frames = key.stack.frames();
         let bytes = size_of::<Bucket>() + size_of_val(frames);
         let bucket: NonNull<Bucket> = self.arena.alloc(busy, bytes)?.cast();
@@ -228,8 +258,15 @@ impl Buckets {
 fn hash(key: &Key<'_>) -> u64 {
     const K: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |hash: u64, word: u64| (hash.rotate_left(26) ^ word).wrapping_mul(K);
-    let seed = mix(mix(key.rate as u64, key.size as u64), u64::from(key.stack.is_truncated()));
-    let hash = key.stack.frames().iter().fold(seed, |hash, frame| mix(hash, frame.0 as u64));
+    let seed = mix(
+        mix(key.rate as u64, key.size as u64),
+        u64::from(key.stack.is_truncated()),
+    );
+    let hash = key
+        .stack
+        .frames()
+        .iter()
+        .fold(seed, |hash, frame| mix(hash, frame.0 as u64));
     hash ^ (hash >> 32)
 }
 

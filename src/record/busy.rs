@@ -22,7 +22,10 @@ impl<'t> Busy<'t> {
         }
         // The flag must be in memory before the first instruction that a signal handler could interrupt.
         compiler_fence(Ordering::SeqCst);
-        Some(Busy { thread, not_send: PhantomData })
+        Some(Busy {
+            thread,
+            not_send: PhantomData,
+        })
     }
 }
 

@@ -47,8 +47,21 @@ mod tests {
     fn only_whole_numbers_of_bytes_are_rates() {
         assert_eq!(RateVariable::parse(b"0"), RateVariable::Bytes(0));
         assert_eq!(RateVariable::parse(b"524288"), RateVariable::Bytes(524_288));
-        for bad in ["", " 1", "1 ", "-1", "512k", "0x10", "1.5", "99999999999999999999999"] {
-            assert_eq!(RateVariable::parse(bad.as_bytes()), RateVariable::Bad, "{bad:?}");
+        for bad in [
+            "",
+            " 1",
+            "1 ",
+            "-1",
+            "512k",
+            "0x10",
+            "1.5",
+            "99999999999999999999999",
+        ] {
+            assert_eq!(
+                RateVariable::parse(bad.as_bytes()),
+                RateVariable::Bad,
+                "{bad:?}"
+            );
         }
     }
 }

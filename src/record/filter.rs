@@ -20,14 +20,17 @@ const STUCK: u8 = u8::MAX;
 
 impl Filter {
     pub(crate) const fn new() -> Self {
-        Self { counters: [const { AtomicU8::new(0) }; COUNTERS] }
+        Self {
+            counters: [const { AtomicU8::new(0) }; COUNTERS],
+        }
     }
 
     /// False is certain. A relaxed load is enough: whoever frees a block has synchronised with the thread that
     /// allocated it, and that thread incremented the counter before it let the address out.
     #[inline(always)]
     pub(crate) fn may_contain(&self, address: usize) -> bool {
-        self.counter(address).is_none_or(|counter| counter.load(Ordering::Relaxed) != 0)
+        self.counter(address)
+            .is_none_or(|counter| counter.load(Ordering::Relaxed) != 0)
     }
 
     pub(super) fn add(&self, address: usize) {
@@ -36,7 +39,13 @@ impl Filter {
 
     /// Takes back one `add` of the same address.
     pub(super) fn remove(&self, address: usize) {
-        self.update(address, |count| if count == STUCK { None } else { count.checked_sub(1) });
+        self.update(address, |count| {
+            if count == STUCK {
+                None
+            } else {
+                count.checked_sub(1)
+            }
+        });
     }
 
     fn update(&self, address: usize, next: impl Fn(u8) -> Option<u8>) {
@@ -49,7 +58,8 @@ impl Filter {
     fn counter(&self, address: usize) -> Option<&AtomicU8> {
         // Fibonacci hashing: the top bits of the product depend on all bits of the address. Always in range, so the
         // compiler drops the check.
-        let index = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - COUNTERS.trailing_zeros());
+        let index = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            >> (64 - COUNTERS.trailing_zeros());
         self.counters.get(index as usize)
     }
 }

@@ -46,8 +46,10 @@ impl Totals {
     fn add(&self, size: usize, rate: usize) {
         let scale = crate::scale::factor(size, rate);
         self.sampled_bytes.fetch_add(size as u64, Ordering::Relaxed);
-        self.objects.fetch_add((scale * UNITS) as u64, Ordering::Relaxed);
-        self.bytes.fetch_add((size as f64 * scale) as u64, Ordering::Relaxed);
+        self.objects
+            .fetch_add((scale * UNITS) as u64, Ordering::Relaxed);
+        self.bytes
+            .fetch_add((size as f64 * scale) as u64, Ordering::Relaxed);
         // Release pairs with the Acquire in `read`: a reader that sees the sample sees its bytes.
         self.samples.fetch_add(1, Ordering::Release);
     }
@@ -64,7 +66,10 @@ impl Totals {
 
 impl Folded {
     pub(crate) const fn new() -> Self {
-        Self { allocs: Totals::new(), frees: Totals::new() }
+        Self {
+            allocs: Totals::new(),
+            frees: Totals::new(),
+        }
     }
 
     pub(super) fn count_alloc(&self, size: usize, rate: usize) {

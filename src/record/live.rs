@@ -102,7 +102,11 @@ impl Live {
         payload: usize,
         limit: usize,
     ) -> (bool, Option<usize>) {
-        let stale = if self.may_contain(address) { self.retire(address) } else { None };
+        let stale = if self.may_contain(address) {
+            self.retire(address)
+        } else {
+            None
+        };
         if stale.is_some() {
             self.stale.fetch_add(1, Ordering::Relaxed);
         }
@@ -116,11 +120,15 @@ impl Live {
 
     fn place(&self, address: usize, payload: usize) -> bool {
         for (nth, segment) in self.segments.iter().enumerate() {
-            let Some(first) = self.segment_or_map(nth, segment) else { return false };
+            let Some(first) = self.segment_or_map(nth, segment) else {
+                return false;
+            };
             for group in groups_of(first, nth, address) {
                 for (slot, held) in group.addresses.iter().zip(&group.payloads) {
                     let free = slot.load(Ordering::Relaxed) == EMPTY
-                        && slot.compare_exchange(EMPTY, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok();
+                        && slot
+                            .compare_exchange(EMPTY, HELD, Ordering::Acquire, Ordering::Relaxed)
+                            .is_ok();
                     if free {
                         held.store(payload, Ordering::Relaxed);
                         self.filter.add(address);
@@ -140,7 +148,8 @@ impl Live {
         let (slot, payload) = self.find(address)?;
         // Release pairs with the Acquire of the claim in `place`: the next owner of the slot writes its payload after
         // this one was read. Fails only if two threads free one block, which is the program's error: one wins.
-        slot.compare_exchange(address, EMPTY, Ordering::Release, Ordering::Relaxed).ok()?;
+        slot.compare_exchange(address, EMPTY, Ordering::Release, Ordering::Relaxed)
+            .ok()?;
         self.forget(address);
         Some(payload)
     }
@@ -149,8 +158,13 @@ impl Live {
     /// address to another thread. The slot stays reserved, so `restore` cannot fail for lack of room.
     pub(crate) fn hold(&self, address: usize) -> Option<Held<'_>> {
         let (slot, payload) = self.find(address)?;
-        slot.compare_exchange(address, HELD, Ordering::Acquire, Ordering::Relaxed).ok()?;
-        Some(Held { slot, address, payload })
+        slot.compare_exchange(address, HELD, Ordering::Acquire, Ordering::Relaxed)
+            .ok()?;
+        Some(Held {
+            slot,
+            address,
+            payload,
+        })
     }
 
     /// The realloc failed and the block is as it was: so is its record.
@@ -233,7 +247,10 @@ fn segment_bytes(nth: usize) -> usize {
 fn groups_of<'a>(first: *mut Group, nth: usize, address: usize) -> impl Iterator<Item = &'a Group> {
     let hash = (address as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
     let mask = (FIRST_GROUPS << nth) - 1;
-    let choices = [(hash >> 32) as usize & mask, (hash >> 8).wrapping_mul(0x2545_f491) as usize >> 8 & mask];
+    let choices = [
+        (hash >> 32) as usize & mask,
+        (hash >> 8).wrapping_mul(0x2545_f491) as usize >> 8 & mask,
+    ];
     choices.into_iter().map(move |index| {
         // SAFETY: `first` is segment `nth`'s mapping of `FIRST_GROUPS << nth` groups, never unmapped while the table
         // lives, and zeroed pages are groups of EMPTY slots; `index` is masked to that count.

@@ -33,6 +33,7 @@ mod live;
 mod random;
 mod rate;
 mod thread;
+mod trace;
 
 use core::alloc::Layout;
 use core::marker::PhantomData;
@@ -51,6 +52,7 @@ use self::live::{Held, Live};
 use self::random::Seeds;
 use self::rate::Rate;
 use self::thread::Thread;
+pub(crate) use self::trace::stack_of_allocation;
 
 /// What the program's source asks for, until the environment or the API says otherwise.
 #[derive(Debug, Clone, Copy)]
@@ -96,10 +98,13 @@ impl SetLimits {
 
     fn set(&self, limits: &Limits) {
         self.buckets.store(limits.buckets, Ordering::Relaxed);
-        self.live_records.store(limits.live_records, Ordering::Relaxed);
+        self.live_records
+            .store(limits.live_records, Ordering::Relaxed);
         self.depth.store(limits.depth, Ordering::Relaxed);
-        self.profile_samples.store(limits.profile_samples, Ordering::Relaxed);
-        self.profile_bytes.store(limits.profile_bytes, Ordering::Relaxed);
+        self.profile_samples
+            .store(limits.profile_samples, Ordering::Relaxed);
+        self.profile_bytes
+            .store(limits.profile_bytes, Ordering::Relaxed);
     }
 
     fn get(&self) -> Limits {
@@ -211,6 +216,9 @@ pub(crate) fn countdown(size: usize) -> bool {
 #[cold]
 #[inline(never)]
 pub(crate) fn alloc_slow(block: *mut u8, size: usize, defaults: &Defaults) {
+    // A local of this function, not of the closure: without optimisation that has a frame of its own.
+    let marker = 0_u8;
+    let own_frame = core::hint::black_box(&marker as *const u8).addr();
     Thread::with(|thread| {
         let before = thread.countdown.get().wrapping_add(size as i64);
         let block = block.addr();
@@ -224,21 +232,29 @@ pub(crate) fn alloc_slow(block: *mut u8, size: usize, defaults: &Defaults) {
             thread.countdown.set(before);
             return;
         }
+        if trace::answer(thread, &busy, own_frame) {
+            return;
+        }
         if RECORD.rate.word().rate().is_none() {
             RECORD.start(defaults);
         }
         let word = RECORD.rate.word();
         // A thread's first allocation, and its first under a new rate, draw the gap that it should have had and are
         // tested against it like any other.
-        let before = if word.is_above(before) { word.draw(thread.random.uniform(&RECORD.seeds)) } else { before };
+        let before = if word.is_above(before) {
+            word.draw(thread.random.uniform(&RECORD.seeds))
+        } else {
+            before
+        };
         let left = before.wrapping_sub(size as i64);
         if !word.is_above(left) {
             thread.countdown.set(left);
             return;
         }
-        thread.countdown.set(word.draw(thread.random.uniform(&RECORD.seeds)));
+        thread
+            .countdown
+            .set(word.draw(thread.random.uniform(&RECORD.seeds)));
         if let Some(rate @ 1..) = word.rate() {
-            let own_frame = core::ptr::from_ref(&word).addr();
             sample(&busy, block, size, rate, own_frame);
         }
     });
@@ -250,7 +266,11 @@ pub(crate) fn alloc_slow(block: *mut u8, size: usize, defaults: &Defaults) {
 fn sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, own_frame: usize) {
     let limits = limits();
     let stack = stack::capture(busy, own_frame, limits.depth);
-    let key = Key { stack: &stack, size, rate };
+    let key = Key {
+        stack: &stack,
+        size,
+        rate,
+    };
     let payload = match RECORD.buckets.find_or_insert(busy, key, limits.buckets) {
         Ok(bucket) => Payload::Bucket(bucket),
         Err(cause) => {
@@ -262,7 +282,9 @@ fn sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, own_frame: us
             Payload::Folded { rate }
         }
     };
-    let (kept, stale) = RECORD.live.insert(busy, block, payload.pack(), limits.live_records);
+    let (kept, stale) = RECORD
+        .live
+        .insert(busy, block, payload.pack(), limits.live_records);
     if let Some(stale) = stale {
         // The size of a block that was freed past the wrapper is known only to its bucket.
         Payload::unpack(stale).count_free(0);

@@ -35,7 +35,10 @@ pub(crate) struct Random {
 
 impl Random {
     pub(crate) const fn unseeded() -> Self {
-        Self { state: Cell::new(0), seeded_in: Cell::new(0) }
+        Self {
+            state: Cell::new(0),
+            seeded_in: Cell::new(0),
+        }
     }
 
     /// Uniform in (0, 1].
@@ -67,7 +70,10 @@ const NO_PAGE: *mut AtomicU64 = core::ptr::without_provenance_mut(align_of::<Ato
 
 impl Seeds {
     pub(crate) const fn new() -> Self {
-        Self { given: AtomicU64::new(0), page: AtomicPtr::new(core::ptr::null_mut()) }
+        Self {
+            given: AtomicU64::new(0),
+            page: AtomicPtr::new(core::ptr::null_mut()),
+        }
     }
 
     fn next(&self) -> u64 {
@@ -81,9 +87,12 @@ impl Seeds {
         if page.is_null() {
             page = wiped_on_fork().unwrap_or(NO_PAGE);
             // Pairs with the Acquire load above: whoever sees the pointer sees a mapped page.
-            if let Err(first) =
-                self.page.compare_exchange(core::ptr::null_mut(), page, Ordering::AcqRel, Ordering::Acquire)
-            {
+            if let Err(first) = self.page.compare_exchange(
+                core::ptr::null_mut(),
+                page,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
                 // Another thread was first; this page, if any, is one page lost for the life of the process.
                 page = first;
             }
@@ -129,10 +138,14 @@ fn wiped_on_fork() -> Option<*mut AtomicU64> {
 fn entropy() -> u64 {
     // SAFETY: getpid has no preconditions.
     let pid = unsafe { libc::getpid() } as u64;
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `now` is a valid timespec to write to.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
-    let mut mixed = SplitMix::new(exec_random() ^ pid.rotate_left(32) ^ (now.tv_sec as u64).rotate_left(44));
+    let mut mixed =
+        SplitMix::new(exec_random() ^ pid.rotate_left(32) ^ (now.tv_sec as u64).rotate_left(44));
     mixed.next() ^ SplitMix::new(now.tv_nsec as u64).next()
 }
 
@@ -172,11 +185,21 @@ mod tests {
         let n = 100_000;
         let draws: Vec<f64> = (0..n).map(|_| Random::unseeded().uniform(&seeds)).collect();
         let mean = draws.iter().sum::<f64>() / n as f64;
-        let lag: f64 = draws.windows(2).map(|w| (w[0] - 0.5) * (w[1] - 0.5)).sum::<f64>() / (n - 1) as f64;
+        let lag: f64 = draws
+            .windows(2)
+            .map(|w| (w[0] - 0.5) * (w[1] - 0.5))
+            .sum::<f64>()
+            / (n - 1) as f64;
         // Uniform: variance 1/12. The mean's sigma is 1/√(12 n), the lag-1 covariance's 1/(12 √n); 6 sigmas, seeds of
         // this run (a false alarm in 2·10⁸ runs).
-        assert!((mean - 0.5).abs() < 6.0 / (12.0 * n as f64).sqrt(), "mean {mean}");
-        assert!(lag.abs() < 6.0 / (12.0 * (n as f64).sqrt()), "covariance {lag}");
+        assert!(
+            (mean - 0.5).abs() < 6.0 / (12.0 * n as f64).sqrt(),
+            "mean {mean}"
+        );
+        assert!(
+            lag.abs() < 6.0 / (12.0 * (n as f64).sqrt()),
+            "covariance {lag}"
+        );
     }
 
     #[test]

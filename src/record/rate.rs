@@ -56,14 +56,18 @@ impl Rate {
             let generation = ((word >> GENERATION_SHIFT) + 1).min(MAX_GENERATION);
             Some(generation << GENERATION_SHIFT | rate)
         };
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        let _ = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
     }
 
     /// Sets the rate if nobody has.
     pub(crate) fn set_first(&self, bytes: usize) {
         let first = RateWord(1 << GENERATION_SHIFT | UNSET);
         let next = 2 << GENERATION_SHIFT | bytes.min(MAX_RATE) as i64;
-        let _ = self.0.compare_exchange(first.0, next, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self
+            .0
+            .compare_exchange(first.0, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -77,7 +81,11 @@ impl RateWord {
     /// The rate in bytes; none before the first allocation.
     pub(crate) fn rate(self) -> Option<usize> {
         let rate = self.0 & RATE_MASK;
-        if rate == UNSET { None } else { Some(rate as usize) }
+        if rate == UNSET {
+            None
+        } else {
+            Some(rate as usize)
+        }
     }
 
     /// The countdown of a thread that draws a gap now. `uniform` lies in (0, 1].
@@ -103,7 +111,11 @@ mod tests {
     fn started() -> Rate {
         let rate = Rate::new();
         rate.set(5);
-        assert_eq!(rate.word().rate(), None, "a rate was set with no wrapper installed");
+        assert_eq!(
+            rate.word().rate(),
+            None,
+            "a rate was set with no wrapper installed"
+        );
         rate.set_first(5);
         rate
     }
@@ -154,6 +166,9 @@ mod tests {
         }
         // The mean of n exponentials has a standard deviation of R/√n; 6 sigmas, seed 42.
         let mean = sum / n as f64;
-        assert!((mean / 524_288.0 - 1.0).abs() < 6.0 / (n as f64).sqrt(), "mean {mean}");
+        assert!(
+            (mean / 524_288.0 - 1.0).abs() < 6.0 / (n as f64).sqrt(),
+            "mean {mean}"
+        );
     }
 }

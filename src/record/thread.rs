@@ -1,8 +1,10 @@
 //! What each thread keeps: its countdown to the next sample, its random state, and two flags.
 
 use core::cell::Cell;
+use core::ptr::NonNull;
 
 use super::random::Random;
+use crate::stack::Stack;
 
 /// One thread's sampling state. `const`-initialised and without a destructor, so touching it neither allocates nor
 /// fails: before `main`, in thread-local destructors and in `atexit` too.
@@ -17,6 +19,8 @@ pub(crate) struct Thread {
     /// Inside the slow path: see `busy.rs`.
     pub(super) busy: Cell<bool>,
     pub(super) random: Random,
+    /// Where the stack of the next allocation is wanted, if it is: see `trace.rs`.
+    pub(super) trace: Cell<Option<NonNull<Stack>>>,
 }
 
 std::thread_local! {
@@ -28,9 +32,14 @@ std::thread_local! {
             suspensions: Cell::new(0),
             busy: Cell::new(false),
             random: Random::unseeded(),
+            trace: Cell::new(None),
         }
     };
 }
+
+/// The countdown of a thread that does not sample: more than 2^62 above any rate word, and no thread allocates that
+/// much.
+pub(super) const SUSPENDED: i64 = i64::MAX;
 
 impl Thread {
     /// Runs `work` on the calling thread's state. Never fails: the state has no destructor.
@@ -44,8 +53,7 @@ impl Thread {
     pub(super) fn suspend(&self) {
         let nested = self.suspensions.get();
         if nested == 0 {
-            // The largest value is more than 2^62 above any rate word: no thread allocates that much.
-            self.saved.set(self.countdown.replace(i64::MAX));
+            self.saved.set(self.countdown.replace(SUSPENDED));
         }
         self.suspensions.set(nested.saturating_add(1));
     }

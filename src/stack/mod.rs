@@ -29,8 +29,12 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    const fn new() -> Self {
-        Self { frames: [ReturnAddress(0); Limits::MAX_DEPTH], len: 0, truncated: false }
+    pub(crate) const fn new() -> Self {
+        Self {
+            frames: [ReturnAddress(0); Limits::MAX_DEPTH],
+            len: 0,
+            truncated: false,
+        }
     }
 
     /// Adds a frame on the root side. False, and marked as truncated, if the stack is full.
@@ -74,6 +78,11 @@ impl Stack {
 /// name, so it holds in stripped and in fully inlined builds.
 pub(crate) fn capture(busy: &Busy<'_>, own_frame: usize, depth: usize) -> Stack {
     let mut stack = Stack::new();
-    unsynchronized::walk(busy, own_frame, depth.clamp(1, Limits::MAX_DEPTH), &mut stack);
+    unsynchronized::walk(
+        busy,
+        own_frame,
+        depth.clamp(1, Limits::MAX_DEPTH),
+        &mut stack,
+    );
     stack
 }

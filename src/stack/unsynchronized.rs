@@ -17,7 +17,8 @@ pub(super) fn walk(_busy: &Busy<'_>, own_frame: usize, depth: usize, stack: &mut
             if frame.sp() as usize <= own_frame {
                 return true;
             }
-            stack.push(ReturnAddress(frame.ip() as usize), depth)
+            // The frame behind the thread's first function has no return address.
+            frame.ip() as usize != 0 && stack.push(ReturnAddress(frame.ip() as usize), depth)
         });
     }
 }

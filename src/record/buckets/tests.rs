@@ -6,18 +6,39 @@ use super::*;
 use crate::record::random::SplitMix;
 use crate::record::thread::Thread;
 
-fn count(buckets: &Buckets, frames: &[usize], size: usize, rate: usize, limit: usize) -> Result<(), NoBucket> {
+fn count(
+    buckets: &Buckets,
+    frames: &[usize],
+    size: usize,
+    rate: usize,
+    limit: usize,
+) -> Result<(), NoBucket> {
     let stack = Stack::of(frames);
     Thread::with(|thread| {
         let busy = Busy::enter(thread).unwrap();
-        let key = Key { stack: &stack, size, rate };
-        buckets.find_or_insert(&busy, key, limit).map(Bucket::count_alloc)
+        let key = Key {
+            stack: &stack,
+            size,
+            rate,
+        };
+        buckets
+            .find_or_insert(&busy, key, limit)
+            .map(Bucket::count_alloc)
     })
 }
 
 fn contents(buckets: &Buckets) -> HashMap<(Vec<usize>, usize, usize), u64> {
-    let key = |bucket: &Bucket| (bucket.frames().iter().map(|f| f.0).collect(), bucket.size(), bucket.rate());
-    let all: Vec<_> = buckets.iter().map(|bucket| (key(bucket), bucket.counts().0)).collect();
+    let key = |bucket: &Bucket| {
+        (
+            bucket.frames().iter().map(|f| f.0).collect(),
+            bucket.size(),
+            bucket.rate(),
+        )
+    };
+    let all: Vec<_> = buckets
+        .iter()
+        .map(|bucket| (key(bucket), bucket.counts().0))
+        .collect();
     let map: HashMap<_, _> = all.iter().cloned().collect();
     assert_eq!(map.len(), all.len(), "a key has two buckets");
     map
@@ -26,8 +47,14 @@ fn contents(buckets: &Buckets) -> HashMap<(Vec<usize>, usize, usize), u64> {
 /// A key out of a few hundred, so that most calls find a bucket and some make one.
 fn random_key(random: &mut SplitMix) -> (Vec<usize>, usize, usize) {
     let depth = random.next() as usize % 5;
-    let frames = (0..depth).map(|_| 0x1000 + random.next() as usize % 3).collect();
-    (frames, 8 << (random.next() % 3), 1 + random.next() as usize % 2)
+    let frames = (0..depth)
+        .map(|_| 0x1000 + random.next() as usize % 3)
+        .collect();
+    (
+        frames,
+        8 << (random.next() % 3),
+        1 + random.next() as usize % 2,
+    )
 }
 
 #[test]
@@ -71,7 +98,14 @@ fn the_limit_holds_and_known_keys_are_still_found() {
     let buckets = Buckets::new();
     for nth in 0..100 {
         let made = count(&buckets, &[nth], 8, 1, 10);
-        assert_eq!(made, if nth < 10 { Ok(()) } else { Err(NoBucket::Limit) });
+        assert_eq!(
+            made,
+            if nth < 10 {
+                Ok(())
+            } else {
+                Err(NoBucket::Limit)
+            }
+        );
     }
     assert_eq!(count(&buckets, &[3], 8, 1, 10), Ok(()));
     assert_eq!(buckets.len(), 10);

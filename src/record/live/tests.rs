@@ -31,7 +31,10 @@ fn random_operations_give_what_a_hash_map_gives() {
             2 => assert_eq!(live.retire(address), model.remove(&address)),
             _ => {
                 let held = live.hold(address);
-                assert_eq!(held.as_ref().map(|held| held.payload), model.get(&address).copied());
+                assert_eq!(
+                    held.as_ref().map(|held| held.payload),
+                    model.get(&address).copied()
+                );
                 let Some(held) = held else { continue };
                 assert_eq!(live.retire(address), None, "a held record is out of sight");
                 if random.next() % 2 == 0 {

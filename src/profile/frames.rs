@@ -1,0 +1,154 @@
+//! What is shown of a stack: its frames without the allocation runtime on the leaf side, and the pseudo frames that say
+//! where something was left out.
+
+use std::sync::Arc;
+
+use super::runtime_frames::is_runtime;
+use super::shims::Shims;
+use super::symbols::{Line, Resolved};
+use crate::stack::ReturnAddress;
+
+/// A frame that stands for something other than code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Pseudo {
+    /// At the root of a stack that was deeper than the limit.
+    StackTruncated,
+    /// All samples that a limit on what is kept in memory folded together.
+    OverLimit,
+    /// All entries that the limit on a profile's size folded together.
+    Truncated,
+}
+
+impl Pseudo {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Pseudo::StackTruncated => "[stack truncated]",
+            Pseudo::OverLimit => "[over limit]",
+            Pseudo::Truncated => "[truncated]",
+        }
+    }
+
+    /// An address of its own, because collectors tell stacks apart by address, where no user-space code lies.
+    pub(super) fn address(self) -> u64 {
+        let nth = match self {
+            Pseudo::StackTruncated => 1,
+            Pseudo::OverLimit => 2,
+            Pseudo::Truncated => 3,
+        };
+        0xffff_ffff_ffff_0000 + nth
+    }
+}
+
+/// The names of a profile's frames, and what is hidden of them.
+#[derive(Debug)]
+pub(super) struct Frames<'a> {
+    pub(super) resolved: Resolved,
+    pub(super) shims: &'a Shims,
+}
+
+impl Frames<'_> {
+    /// The stack without the leading frames that belong to the allocation runtime; all of it if there is nothing else.
+    pub(super) fn visible<'s>(&self, stack: &'s [ReturnAddress]) -> &'s [ReturnAddress] {
+        let first = stack
+            .iter()
+            .position(|frame| !self.is_hidden(*frame))
+            .unwrap_or(0);
+        stack.get(first..).unwrap_or(stack)
+    }
+
+    fn is_hidden(&self, frame: ReturnAddress) -> bool {
+        match self.resolved.get(&frame) {
+            Some(lines) if !lines.is_empty() => lines.iter().all(is_runtime),
+            _ => self.shims.contains(frame),
+        }
+    }
+
+    /// The source lines of a frame, innermost first; empty if it has no name. Runtime functions that were inlined on
+    /// the innermost side are left out if another function remains, in every stack alike: a location's lines depend on
+    /// its address alone.
+    pub(super) fn lines(&self, frame: ReturnAddress) -> &[Line] {
+        let lines: &[Line] = self
+            .resolved
+            .get(&frame)
+            .map(Arc::as_ref)
+            .unwrap_or_default();
+        let first = lines.iter().position(|line| !is_runtime(line)).unwrap_or(0);
+        lines.get(first..).unwrap_or(lines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(named: &[(usize, &[&str])]) -> Frames<'static> {
+        let line = |name: &&str| Line {
+            function: (*name).into(),
+            file: "".into(),
+            line: 1,
+        };
+        let lines = |names: &[&str]| names.iter().map(line).collect::<Vec<_>>().into();
+        let resolved = named
+            .iter()
+            .map(|(address, names)| (ReturnAddress(*address), lines(names)))
+            .collect();
+        Frames {
+            resolved,
+            shims: Box::leak(Box::new(Shims::find())),
+        }
+    }
+
+    fn shown(frames: &Frames<'_>, stack: &[usize]) -> Vec<(usize, Vec<String>)> {
+        let stack: Vec<_> = stack.iter().copied().map(ReturnAddress).collect();
+        let names = |frame: &ReturnAddress| {
+            frames
+                .lines(*frame)
+                .iter()
+                .map(|line| line.function.to_string())
+                .collect()
+        };
+        frames
+            .visible(&stack)
+            .iter()
+            .map(|frame| (frame.0, names(frame)))
+            .collect()
+    }
+
+    #[test]
+    fn values_land_on_the_function_that_called_the_allocation_runtime() {
+        let frames = frames(&[
+            (1, &["__rustc::__rust_alloc"]),
+            (2, &["alloc::alloc::alloc", "alloc::raw_vec::finish_grow"]),
+            (
+                3,
+                &[
+                    "alloc::vec::Vec<T>::push",
+                    "svc::keep",
+                    "core::ops::FnOnce::call_once",
+                ],
+            ),
+            (4, &["alloc::boxed::Box<F>::call"]),
+            (5, &["main"]),
+        ]);
+        let named = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            shown(&frames, &[1, 2, 3, 4, 5, 6]),
+            [
+                (3, named(&["svc::keep", "core::ops::FnOnce::call_once"])),
+                (4, named(&["alloc::boxed::Box<F>::call"])),
+                (5, named(&["main"])),
+                (6, vec![]),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_stack_of_nothing_but_runtime_is_shown_whole() {
+        let frames = frames(&[
+            (1, &["__rust_alloc"]),
+            (2, &["alloc::raw_vec::finish_grow"]),
+        ]);
+        assert_eq!(shown(&frames, &[1, 2]).len(), 2);
+        assert_eq!(shown(&frames, &[]).len(), 0);
+    }
+}

@@ -1,0 +1,203 @@
+//! A heap profile as gzipped pprof protobuf.
+
+use std::io::Write;
+use std::time::{Duration, SystemTime};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use prost::Message;
+
+use super::PROFILES;
+use super::budget::{self, Kept};
+use super::frames::{Frames, Pseudo};
+use super::heap::{DefaultSampleType, HeapProfile, HeapRecord, PprofView};
+use super::mappings::Mappings;
+use super::mem_stats::ProfilerStats;
+use super::proto;
+use super::shims::Shims;
+use super::symbols::Resolved;
+use super::tables::{Form, Tables};
+use crate::record;
+
+/// Go's sample types in Go's order. Tools open on the last unless the profile says otherwise.
+const SAMPLE_TYPES: [(&str, &str); 4] = [
+    ("alloc_objects", "count"),
+    ("alloc_space", "bytes"),
+    ("inuse_objects", "count"),
+    ("inuse_space", "bytes"),
+];
+
+pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Vec<u8> {
+    let limits = record::limits();
+    let mappings = Mappings::read();
+    let mut kept = budget::keep(profile.records(), limits.profile_samples.max(1));
+    let frames = frames_of(&kept.records, &mappings, view.symbolize);
+    let form = if view.symbolize {
+        Form::Symbolized(&frames)
+    } else {
+        Form::Raw
+    };
+    loop {
+        let message = build(
+            profile,
+            &kept,
+            Tables::new(&mappings, form),
+            &frames,
+            view.default_sample_type,
+        );
+        let bytes = message.encoded_len();
+        if bytes <= limits.profile_bytes || kept.records.is_empty() {
+            return gzip(&message);
+        }
+        // Size goes with the number of entries, roughly; the tenth taken off beyond it makes a third round rare.
+        let share = limits.profile_bytes as f64 / bytes as f64 * 0.9;
+        let samples = (kept.records.len() as f64 * share) as usize;
+        kept = budget::keep(
+            profile.records(),
+            samples.min(kept.records.len().saturating_sub(1)).max(1),
+        );
+    }
+}
+
+/// Resolves the frames of `records`, or nothing if names are not wanted.
+pub(super) fn frames_of(
+    records: &[&HeapRecord],
+    mappings: &Mappings,
+    symbolize: bool,
+) -> Frames<'static> {
+    let stacks = records
+        .iter()
+        .filter_map(|record| record.bucket())
+        .flat_map(|bucket| bucket.frames());
+    let resolved = if symbolize {
+        PROFILES.symbols.resolve(stacks.copied(), mappings)
+    } else {
+        Resolved::default()
+    };
+    Frames {
+        resolved,
+        shims: PROFILES.shims.get_or_init(Shims::find),
+    }
+}
+
+fn build(
+    profile: &HeapProfile,
+    kept: &Kept<'_>,
+    mut tables: Tables<'_>,
+    frames: &Frames<'_>,
+    default_sample_type: DefaultSampleType,
+) -> proto::Profile {
+    // First in the string table: one consumer renumbers the table without the default sample type.
+    let sample_type = SAMPLE_TYPES.map(|named| tables.value_type(named)).to_vec();
+    let period_type = tables.value_type(("space", "bytes"));
+    let label = tables.string("bytes");
+    for record in &kept.records {
+        let estimate = record.estimate();
+        if estimate.is_zero() {
+            continue;
+        }
+        let sample = proto::Sample {
+            location_id: locations(record, &mut tables, frames),
+            value: estimate.in_order().to_vec(),
+            label: record
+                .size()
+                .map(|size| bytes_label(label, size))
+                .into_iter()
+                .collect(),
+        };
+        tables.message().sample.push(sample);
+    }
+    if let Some(folded) = kept.folded {
+        let location = tables.pseudo(Pseudo::Truncated);
+        let sample = proto::Sample {
+            location_id: vec![location],
+            value: folded.in_order().to_vec(),
+            label: Vec::new(),
+        };
+        tables.message().sample.push(sample);
+    }
+    let default_sample_type = match default_sample_type {
+        DefaultSampleType::Unset => 0,
+        DefaultSampleType::AllocSpace => tables.string("alloc_space"),
+    };
+    let comment = comments(profile, kept)
+        .iter()
+        .map(|comment| tables.string(comment))
+        .collect();
+    proto::Profile {
+        sample_type,
+        period_type: Some(period_type),
+        period: profile.sample_rate() as i64,
+        time_nanos: nanos_since_epoch(profile.time()),
+        duration_nanos: profile.duration().map_or(0, nanos),
+        default_sample_type,
+        comment,
+        ..tables.finish()
+    }
+}
+
+fn locations(record: &HeapRecord, tables: &mut Tables<'_>, frames: &Frames<'_>) -> Vec<u64> {
+    let Some(bucket) = record.bucket() else {
+        return vec![tables.pseudo(Pseudo::OverLimit)];
+    };
+    let visible = frames.visible(bucket.frames());
+    let mut ids: Vec<u64> = visible
+        .iter()
+        .map(|frame| tables.location(*frame))
+        .collect();
+    if bucket.is_truncated() {
+        ids.push(tables.pseudo(Pseudo::StackTruncated));
+    }
+    ids
+}
+
+fn bytes_label(key: i64, size: usize) -> proto::Label {
+    proto::Label {
+        key,
+        str: 0,
+        num: i64::try_from(size).unwrap_or(i64::MAX),
+        num_unit: 0,
+    }
+}
+
+/// What a reader should know. Lines that begin with `#` are kept in the file and left out of pprof's legend.
+fn comments(profile: &HeapProfile, kept: &Kept<'_>) -> Vec<String> {
+    let stats = ProfilerStats::read();
+    let mut comments = vec![format!(
+        "#debug-pprof {}: stacks by {}, {} buckets, {} live records, {} bytes of its own memory",
+        env!("CARGO_PKG_VERSION"),
+        stats.unwinder,
+        stats.buckets,
+        stats.live_records,
+        stats.memory_bytes
+    )];
+    comments.push(format!(
+        "#in-use {} bytes, standard error of sampling {:.0} bytes",
+        profile.total().inuse_space,
+        profile.inuse_space_error()
+    ));
+    comments.extend(stats.losses());
+    if kept.folded_records > 0 {
+        comments.push(format!(
+            "{} entries are folded into [truncated]: the profile's size limit; totals are kept",
+            kept.folded_records
+        ));
+    }
+    comments
+}
+
+/// Compresses at level 1, as Go does.
+pub(super) fn gzip(message: &proto::Profile) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing to a vector does not fail.
+    let _ = encoder.write_all(&message.encode_to_vec());
+    encoder.finish().unwrap_or_default()
+}
+
+pub(super) fn nanos_since_epoch(time: SystemTime) -> i64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(1, nanos)
+}
+
+pub(super) fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,179 @@
+//! The tables of a pprof message: every string, function, location and mapping once, with ids 1..n in table order.
+
+use std::collections::HashMap;
+
+use super::frames::{Frames, Pseudo};
+use super::mappings::Mappings;
+use super::proto;
+use crate::stack::ReturnAddress;
+
+/// Fills the tables of one profile.
+#[derive(Debug)]
+pub(super) struct Tables<'a> {
+    message: proto::Profile,
+    strings: HashMap<String, i64>,
+    functions: HashMap<(i64, i64), u64>,
+    locations: HashMap<u64, u64>,
+    mappings: &'a Mappings,
+    form: Form<'a>,
+}
+
+/// What a location says.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Form<'a> {
+    /// Addresses in this process, with names, files and lines.
+    Symbolized(&'a Frames<'a>),
+    /// Addresses as the binary's own symbol table has them, in mappings without a range, without names: every
+    /// symbolizer can use it, wherever the binary was loaded.
+    Raw,
+}
+
+impl<'a> Tables<'a> {
+    pub(super) fn new(mappings: &'a Mappings, form: Form<'a>) -> Self {
+        let mut tables = Self {
+            message: proto::Profile::default(),
+            strings: HashMap::new(),
+            functions: HashMap::new(),
+            locations: HashMap::new(),
+            mappings,
+            form,
+        };
+        tables.string("");
+        tables
+    }
+
+    /// The message, with all mappings.
+    pub(super) fn finish(mut self) -> proto::Profile {
+        let symbolized = matches!(self.form, Form::Symbolized(_));
+        for (nth, mapping) in self.mappings.iter().enumerate() {
+            let range = |value: u64| if symbolized { value } else { 0 };
+            let mapping = proto::Mapping {
+                id: nth as u64 + 1,
+                memory_start: range(mapping.start as u64),
+                memory_limit: range(mapping.limit as u64),
+                file_offset: range(mapping.offset),
+                filename: self.string(&mapping.file),
+                build_id: self.string(&mapping.build_id),
+                has_functions: symbolized,
+                has_filenames: symbolized,
+                has_line_numbers: symbolized,
+                has_inline_frames: symbolized,
+            };
+            self.message.mapping.push(mapping);
+        }
+        self.message
+    }
+
+    pub(super) fn message(&mut self) -> &mut proto::Profile {
+        &mut self.message
+    }
+
+    pub(super) fn value_type(&mut self, (name, unit): (&str, &str)) -> proto::ValueType {
+        proto::ValueType {
+            r#type: self.string(name),
+            unit: self.string(unit),
+        }
+    }
+
+    pub(super) fn string(&mut self, value: &str) -> i64 {
+        if let Some(index) = self.strings.get(value) {
+            return *index;
+        }
+        let index = self.message.string_table.len() as i64;
+        self.message.string_table.push(value.to_owned());
+        self.strings.insert(value.to_owned(), index);
+        index
+    }
+
+    fn function(&mut self, name: &str, file: &str) -> u64 {
+        let key = (self.string(name), self.string(file));
+        let next = self.message.function.len() as u64 + 1;
+        *self.functions.entry(key).or_insert_with(|| {
+            // No system name: where it equals the name, `go tool pprof` takes the name for C++ and cuts its generics.
+            let function = proto::Function {
+                id: next,
+                name: key.0,
+                system_name: 0,
+                filename: key.1,
+                start_line: 0,
+            };
+            self.message.function.push(function);
+            next
+        })
+    }
+
+    /// The location of a pseudo frame.
+    pub(super) fn pseudo(&mut self, pseudo: Pseudo) -> u64 {
+        let address = pseudo.address();
+        if let Some(id) = self.locations.get(&address) {
+            return *id;
+        }
+        let function_id = self.function(pseudo.name(), "");
+        self.add(
+            address,
+            address,
+            0,
+            vec![proto::Line {
+                function_id,
+                ..Default::default()
+            }],
+        )
+    }
+
+    /// The location of a frame of code.
+    pub(super) fn location(&mut self, frame: ReturnAddress) -> u64 {
+        let key = frame.call() as u64;
+        if let Some(id) = self.locations.get(&key) {
+            return *id;
+        }
+        let mappings = self.mappings;
+        let found = mappings.find(frame.call());
+        let mapping_id = found.map_or(0, |(index, _)| index as u64 + 1);
+        let frames = match self.form {
+            Form::Symbolized(frames) => frames,
+            Form::Raw => {
+                let address = found.map_or(frame.call(), |(_, mapping)| {
+                    mapping.file_address(frame.call())
+                });
+                return self.add(key, (address as u64).max(1), mapping_id, Vec::new());
+            }
+        };
+        let mut lines: Vec<proto::Line> = Vec::new();
+        for line in frames.lines(frame) {
+            let function_id = self.function(&line.function, &line.file);
+            lines.push(proto::Line {
+                function_id,
+                line: line.line.into(),
+                column: 0,
+            });
+        }
+        if lines.is_empty() {
+            // A mapping is either symbolized or not: a frame without a name needs one, else it is lost on the way.
+            let name = match found {
+                Some((_, mapping)) => {
+                    format!("{}+{:#x}", mapping.file, mapping.file_address(frame.call()))
+                }
+                None => format!("[unknown]+{:#x}", frame.call()),
+            };
+            let function_id = self.function(&name, "");
+            lines.push(proto::Line {
+                function_id,
+                ..Default::default()
+            });
+        }
+        self.add(key, key.max(1), mapping_id, lines)
+    }
+
+    fn add(&mut self, key: u64, address: u64, mapping_id: u64, line: Vec<proto::Line>) -> u64 {
+        let id = self.message.location.len() as u64 + 1;
+        self.message.location.push(proto::Location {
+            id,
+            mapping_id,
+            address,
+            line,
+            is_folded: false,
+        });
+        self.locations.insert(key, id);
+        id
+    }
+}

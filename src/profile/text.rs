@@ -1,0 +1,207 @@
+//! A heap profile as Go's `debug=1` text: sampled counts, not scaled, which readers scale by the rate in the header.
+
+use std::fmt::Write;
+
+use super::frames::{Frames, Pseudo};
+use super::heap::{HeapProfile, HeapRecord, HeapValues};
+use super::mappings::{Mappings, function_start};
+use super::mem_stats::MemStats;
+use super::pprof::frames_of;
+use super::symbols::Line;
+use crate::stack::ReturnAddress;
+
+pub(super) fn write(profile: &HeapProfile) -> Vec<u8> {
+    // Read before the names are resolved, which takes memory.
+    let stats = MemStats::of(profile);
+    let mappings = Mappings::read();
+    let mut records: Vec<&HeapRecord> = profile.records().iter().collect();
+    // Go's order: the largest last.
+    records.sort_by_key(|record| record.sampled().inuse_space);
+    let frames = frames_of(&records, &mappings, true);
+    let mut out = String::new();
+    let total = records
+        .iter()
+        .fold(HeapValues::default(), |sum, record| sum + record.sampled());
+    // Readers take a line without its second pair for an older format, and equal sums for a missing pair.
+    let alloc_space = total.alloc_space + i64::from(total.alloc_space == total.inuse_space);
+    // Twice the rate, by convention since the C++ profiler.
+    let _ = writeln!(
+        out,
+        "heap profile: {}: {} [{}: {alloc_space}] @ heap/{}",
+        total.inuse_objects,
+        total.inuse_space,
+        total.alloc_objects,
+        2 * profile.sample_rate()
+    );
+    for record in records {
+        entry(&mut out, record, &frames, &mappings);
+    }
+    tail(&mut out, &stats);
+    out.into_bytes()
+}
+
+fn entry(out: &mut String, record: &HeapRecord, frames: &Frames<'_>, mappings: &Mappings) {
+    let HeapValues {
+        alloc_objects,
+        alloc_space,
+        inuse_objects,
+        inuse_space,
+    } = record.sampled();
+    let _ = write!(
+        out,
+        "{inuse_objects}: {inuse_space} [{alloc_objects}: {alloc_space}] @"
+    );
+    let Some(bucket) = record.bucket() else {
+        let address = Pseudo::OverLimit.address();
+        let _ = writeln!(
+            out,
+            " {address:#x}\n#\t{address:#x}\t{}\n",
+            Pseudo::OverLimit.name()
+        );
+        return;
+    };
+    for frame in bucket.frames() {
+        let _ = write!(out, " {:#x}", frame.0);
+    }
+    out.push('\n');
+    let rows: Vec<[String; 4]> = frames
+        .visible(bucket.frames())
+        .iter()
+        .flat_map(|frame| rows(*frame, frames, mappings))
+        .collect();
+    align(out, &rows);
+    if bucket.is_truncated() {
+        let _ = writeln!(
+            out,
+            "#\t{:#x}\t{}",
+            Pseudo::StackTruncated.address(),
+            Pseudo::StackTruncated.name()
+        );
+    }
+    out.push('\n');
+}
+
+/// One row for each function at an address: `#`, call address, `name+offset`, `file:line`.
+fn rows(frame: ReturnAddress, frames: &Frames<'_>, mappings: &Mappings) -> Vec<[String; 4]> {
+    let row =
+        |name: String, place: String| ["#".to_owned(), format!("{:#x}", frame.call()), name, place];
+    let lines = frames.lines(frame);
+    if lines.is_empty() {
+        let Some((_, mapping)) = mappings.find(frame.call()) else {
+            return vec![row(String::new(), String::new())];
+        };
+        return vec![row(
+            format!("{}+{:#x}", mapping.file, mapping.file_address(frame.call())),
+            String::new(),
+        )];
+    }
+    let offset = function_start(frame).map_or(0, |start| frame.call().saturating_sub(start));
+    let named = |line: &Line| {
+        let place = if line.file.is_empty() {
+            String::new()
+        } else {
+            format!("{}:{}", line.file, line.line)
+        };
+        row(format!("{}+{offset:#x}", line.function), place)
+    };
+    lines.iter().map(named).collect()
+}
+
+/// Writes rows in columns as Go's tabwriter does: each as wide as its widest cell and one, up to a multiple of 8, filled
+/// with tabs.
+fn align(out: &mut String, rows: &[[String; 4]]) {
+    const TAB: usize = 8;
+    let width = |column: usize| {
+        let widest = rows
+            .iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max();
+        (widest.unwrap_or(0) + 1).next_multiple_of(TAB)
+    };
+    let widths = [width(0), width(1), width(2)];
+    for [first @ .., last] in rows {
+        for (cell, width) in first.iter().zip(widths) {
+            out.push_str(cell);
+            let tabs = width.saturating_sub(cell.chars().count()).div_ceil(TAB);
+            out.extend(std::iter::repeat_n('\t', tabs));
+        }
+        out.push_str(last);
+        // A row without a place ends with its name.
+        out.truncate(out.trim_end_matches('\t').len());
+        out.push('\n');
+    }
+}
+
+/// Go's keys, those whose counterpart is known.
+fn tail(out: &mut String, stats: &MemStats) {
+    let HeapValues {
+        alloc_objects,
+        alloc_space,
+        inuse_objects,
+        inuse_space,
+    } = stats.heap;
+    let known = |value: Option<u64>| value.map(|value| value.to_string());
+    let rows = [
+        ("Alloc", Some(inuse_space.to_string())),
+        ("TotalAlloc", Some(alloc_space.to_string())),
+        ("Sys", known(stats.virtual_bytes)),
+        ("Mallocs", Some(alloc_objects.to_string())),
+        (
+            "Frees",
+            Some(alloc_objects.saturating_sub(inuse_objects).to_string()),
+        ),
+        ("HeapAlloc", Some(inuse_space.to_string())),
+        ("HeapObjects", Some(inuse_objects.to_string())),
+        ("BuckHashSys", Some(stats.profiler.memory_bytes.to_string())),
+        ("RSS", known(stats.resident_bytes)),
+        ("MaxRSS", known(stats.peak_resident_bytes)),
+    ];
+    out.push_str("\n# runtime.MemStats\n");
+    for (key, value) in rows {
+        if let Some(value) = value {
+            let _ = writeln!(out, "# {key} = {value}");
+        }
+    }
+    let _ = writeln!(
+        out,
+        "# Alloc, TotalAlloc, Mallocs, Frees and Heap* are estimates; one standard error of Alloc is {:.0} bytes",
+        stats.inuse_space_error
+    );
+    for loss in stats.profiler.losses() {
+        let _ = writeln!(out, "# {loss}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_filled_with_tabs_as_go_does() {
+        let row = |name: &str| {
+            [
+                "#".into(),
+                "0x68388b".into(),
+                name.into(),
+                "main.go:1".into(),
+            ]
+        };
+        let mut out = String::new();
+        align(
+            &mut out,
+            &[
+                row("main.tiny+0x8b"),
+                row("main.main+0x147"),
+                row("runtime.main+0x426"),
+            ],
+        );
+        // From Go 1.27's own output.
+        assert_eq!(
+            out,
+            "#\t0x68388b\tmain.tiny+0x8b\t\tmain.go:1\n\
+             #\t0x68388b\tmain.main+0x147\t\tmain.go:1\n\
+             #\t0x68388b\truntime.main+0x426\tmain.go:1\n"
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! Which profile was asked for; some rules depend on it.
+
+/// A profile by its name under `/debug/pprof/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Heap,
+    Allocs,
+    Goroutine,
+    GoroutineLeak,
+    ThreadCreate,
+    Block,
+    Mutex,
+    Cpu,
+}
+
+impl Kind {
+    /// Go's `(type, unit)` pairs, in Go's order.
+    pub(crate) fn sample_types(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Kind::Heap | Kind::Allocs => &[
+                ("alloc_objects", "count"),
+                ("alloc_space", "bytes"),
+                ("inuse_objects", "count"),
+                ("inuse_space", "bytes"),
+            ],
+            Kind::Goroutine => &[("goroutine", "count")],
+            Kind::GoroutineLeak => &[("goroutineleak", "count")],
+            Kind::ThreadCreate => &[("threadcreate", "count")],
+            Kind::Block | Kind::Mutex => &[("contentions", "count"), ("delay", "nanoseconds")],
+            Kind::Cpu => &[("samples", "count"), ("cpu", "nanoseconds")],
+        }
+    }
+
+    pub(crate) fn period_type(self) -> (&'static str, &'static str) {
+        match self {
+            Kind::Heap | Kind::Allocs => ("space", "bytes"),
+            Kind::Cpu => ("cpu", "nanoseconds"),
+            Kind::Goroutine
+            | Kind::GoroutineLeak
+            | Kind::ThreadCreate
+            | Kind::Block
+            | Kind::Mutex => self.sample_types()[0],
+        }
+    }
+
+    pub(crate) fn default_sample_type(self) -> &'static str {
+        if self == Kind::Allocs {
+            "alloc_space"
+        } else {
+            ""
+        }
+    }
+
+    pub(crate) fn is_memory(self) -> bool {
+        matches!(self, Kind::Heap | Kind::Allocs)
+    }
+}
+
+/// Where names are resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// In the process: names and lines in the profile.
+    Symbolized,
+    /// By the consumer (`?symbolize=0`): ELF addresses and build ids.
+    Raw,
+}
+
+/// A profile of this kind, form and window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expect {
+    pub(crate) kind: Kind,
+    pub(crate) form: Form,
+    pub(crate) is_delta: bool,
+    /// The exact period; `None` takes any positive one.
+    pub(crate) period: Option<i64>,
+    /// The basename of the main binary; `None` takes any executable's.
+    pub(crate) binary: Option<&'static str>,
+}
+
+impl Expect {
+    /// A symbolized snapshot.
+    pub(crate) const fn new(kind: Kind) -> Expect {
+        Expect {
+            kind,
+            form: Form::Symbolized,
+            is_delta: false,
+            period: None,
+            binary: None,
+        }
+    }
+
+    /// `?symbolize=0`.
+    pub(crate) const fn raw(self) -> Expect {
+        Expect {
+            form: Form::Raw,
+            ..self
+        }
+    }
+
+    /// `?seconds=N`.
+    pub(crate) const fn delta(self) -> Expect {
+        Expect {
+            is_delta: true,
+            ..self
+        }
+    }
+
+    /// With this sampling rate; 0 is "off".
+    pub(crate) const fn period(self, period: i64) -> Expect {
+        Expect {
+            period: Some(period),
+            ..self
+        }
+    }
+
+    /// Of the executable with this file name.
+    pub(crate) const fn binary(self, name: &'static str) -> Expect {
+        Expect {
+            binary: Some(name),
+            ..self
+        }
+    }
+
+    /// A CPU profile is always one of an interval.
+    pub(crate) fn has_duration(self) -> bool {
+        self.is_delta || self.kind == Kind::Cpu
+    }
+}
+
+impl From<Kind> for Expect {
+    fn from(kind: Kind) -> Expect {
+        Expect::new(kind)
+    }
+}

@@ -10,11 +10,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use prost::Message;
-use validator::proto::{Function, Label, Line, Location, Mapping, Profile, Sample, ValueType};
-use validator::{
-    Expect, Kind, MAX_AGE_NANOS, MAX_AHEAD_NANOS, MAX_DEPTH, MAX_NAME_BYTES, MAX_SAMPLES,
-    MAX_UNCOMPRESSED_BYTES, PSEUDO_ADDRESS_START, Rule, assert_valid, violations,
+use validator::limits::{
+    MAX_AGE_NANOS, MAX_AHEAD_NANOS, MAX_DEPTH, MAX_NAME_BYTES, MAX_SAMPLES, MAX_UNCOMPRESSED_BYTES,
+    PSEUDO_ADDRESS_START,
 };
+use validator::proto::{Function, Label, Line, Location, Mapping, Profile, Sample, ValueType};
+use validator::{Expect, Form, Kind, Rule, assert_valid, violations};
 
 const HEAP: Expect = Expect::new(Kind::Heap).binary("service").period(524_288);
 
@@ -344,7 +345,7 @@ fn header(expect: Expect) -> Profile {
 /// ```
 fn good(expect: Expect) -> Profile {
     let mut p = header(expect);
-    let is_raw = expect.form == validator::Form::Raw;
+    let is_raw = expect.form == Form::Raw;
     p.comment = vec![intern(&mut p, "debug-pprof 0.1.0")];
     for (id, name, build_id, start) in
         [(1, "service", "00ff", 0x1000), (2, "libc.so.6", "", 0x5000)]

@@ -2,11 +2,9 @@
 
 use std::collections::HashSet;
 
+use super::limits::PSEUDO_ADDRESS_START;
 use super::proto::{Location, Mapping, Profile};
 use super::{Expect, Form, Rule, Violations, string};
-
-/// Frames that stand for no code (truncation, overflow, folding) have addresses from here on.
-pub(crate) const PSEUDO_ADDRESS_START: u64 = 0xffff_ffff_0000_0000;
 
 pub(super) fn check(profile: &Profile, expect: Expect, found: &mut Violations) {
     main_binary(profile, expect, found);

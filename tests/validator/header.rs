@@ -2,12 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::limits::{MAX_AGE_NANOS, MAX_AHEAD_NANOS};
 use super::proto::{Profile, ValueType};
 use super::{Expect, Rule, Violations, string};
-
-/// Pyroscope's ingestion window: `validation.reject-older-than` and `validation.reject-newer-than`.
-pub(crate) const MAX_AGE_NANOS: i64 = 3_600 * 1_000_000_000;
-pub(crate) const MAX_AHEAD_NANOS: i64 = 600 * 1_000_000_000;
 
 pub(super) fn check(profile: &Profile, expect: Expect, found: &mut Violations) {
     types(profile, expect, found);

@@ -10,6 +10,7 @@
 mod expect;
 mod frames;
 mod header;
+pub(crate) mod limits;
 mod model;
 #[allow(unreachable_pub, dead_code, missing_docs, reason = "generated")]
 #[path = "../../src/profile/proto.rs"]
@@ -22,13 +23,8 @@ mod wire;
 use prost::Message;
 
 pub(crate) use expect::{Expect, Form, Kind};
-pub(crate) use frames::PSEUDO_ADDRESS_START;
-pub(crate) use header::{MAX_AGE_NANOS, MAX_AHEAD_NANOS};
 pub(crate) use model::Profile;
 pub(crate) use rule::{Rule, Violation};
-pub(crate) use samples::{MAX_DEPTH, MAX_SAMPLES};
-pub(crate) use tables::MAX_NAME_BYTES;
-pub(crate) use wire::MAX_UNCOMPRESSED_BYTES;
 
 /// Every rule that `body` breaks; empty for a profile that all consumers take.
 pub(crate) fn violations(body: &[u8], expect: Expect) -> Vec<Violation> {

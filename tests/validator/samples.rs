@@ -2,14 +2,9 @@
 
 use std::collections::HashSet;
 
+use super::limits::{MAX_DEPTH, MAX_SAMPLES};
 use super::proto::{Profile, Sample};
 use super::{Expect, Rule, Violations, string};
-
-/// Pyroscope's `validation.max-profile-stacktrace-depth`.
-pub(crate) const MAX_DEPTH: usize = 1_000;
-
-/// Pyroscope's `validation.max-profile-stacktrace-samples`.
-pub(crate) const MAX_SAMPLES: usize = 16_000;
 
 pub(super) fn check(profile: &Profile, expect: Expect, found: &mut Violations) {
     found.check(

@@ -1,10 +1,8 @@
 //! The string table, the ids, and that each reference leads somewhere.
 
+use super::limits::MAX_NAME_BYTES;
 use super::proto::Profile;
 use super::{Expect, Rule, Violations, string};
-
-/// Pyroscope's `validation.max-profile-symbol-value-length`.
-pub(crate) const MAX_NAME_BYTES: usize = 65_535;
 
 pub(super) fn check(profile: &Profile, _expect: Expect, found: &mut Violations) {
     strings(profile, found);

@@ -4,10 +4,8 @@ use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
 
+use super::limits::MAX_UNCOMPRESSED_BYTES;
 use super::{Rule, Violations};
-
-/// Pyroscope's `validation.max-profile-size-bytes`.
-pub(crate) const MAX_UNCOMPRESSED_BYTES: usize = 4 << 20;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 

@@ -1,0 +1,61 @@
+//! Heap profiles of finished runs, taken once and read by many tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use crate::leaky_service::{Build, Config, LeakyService};
+use crate::validator::{Expect, Kind, Profile};
+
+/// All leaks done, everything sampled.
+const EXACT: Config = Config::new(Build::Debug, 1, 32);
+
+/// How often each leak happens before a cap of 32 MiB is reached, by `examples/leaky_service/leak_cap.rs`:
+/// 78 turns of four pages, four pictures and one ticker.
+const TICKERS: i64 = 78;
+const PAGES: i64 = 4 * TICKERS;
+
+/// What stays alive of each leak.
+pub(crate) const CACHE_BYTES: i64 = PAGES * (64 << 10);
+pub(crate) const PREVIEWS_BYTES: i64 = PAGES * (36 << 10);
+pub(crate) const TICKERS_BYTES: i64 = TICKERS * (24 << 10);
+
+pub(crate) struct Captured {
+    pub(crate) profile: Profile,
+    file: PathBuf,
+}
+
+impl Captured {
+    fn take(name: &str, config: &Config) -> Captured {
+        let service = LeakyService::start(config);
+        service.wait_until_full();
+        let expect = Expect::new(Kind::Heap).period(config.rate.into());
+        let (body, profile) = service.profile("heap", expect);
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("go_tool_pprof-{}-{name}.pb.gz", std::process::id()));
+        fs::write(&file, body).expect("cargo's test directory is writable");
+        Captured { profile, file }
+    }
+
+    /// As an argument of the tool.
+    pub(crate) fn file(&self) -> &str {
+        self.file.to_str().expect("the target directory is UTF-8")
+    }
+}
+
+pub(crate) fn first_run() -> &'static Captured {
+    static RUN: OnceLock<Captured> = OnceLock::new();
+    RUN.get_or_init(|| Captured::take("first", &EXACT))
+}
+
+/// The same program in another process: other addresses, the same leaks.
+pub(crate) fn second_run() -> &'static Captured {
+    static RUN: OnceLock<Captured> = OnceLock::new();
+    RUN.get_or_init(|| Captured::take("second", &EXACT))
+}
+
+/// As it is used: an optimised build, sampled at the default rate.
+pub(crate) fn release_run() -> &'static Captured {
+    static RUN: OnceLock<Captured> = OnceLock::new();
+    RUN.get_or_init(|| Captured::take("release", &Config::new(Build::Release, 512 << 10, 64)))
+}

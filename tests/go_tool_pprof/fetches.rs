@@ -1,0 +1,83 @@
+//! The tool fetches by URL: every profile, and with a token.
+
+use std::fs;
+use std::path::Path;
+
+use crate::go_pprof::{pprof, try_pprof};
+use crate::http_get;
+use crate::leaky_service::{Build, Config, LeakyService};
+use crate::top::Top;
+use crate::validator::{self, Expect, Kind};
+
+#[test]
+fn every_profile_is_valid_and_opens() {
+    let service = LeakyService::start(&Config::new(Build::Debug, 4096, 16));
+    service.wait_until_full();
+    for (path, kind) in [
+        ("heap", Kind::Heap),
+        ("allocs", Kind::Allocs),
+        ("goroutine", Kind::Goroutine),
+        ("threadcreate", Kind::ThreadCreate),
+        ("block", Kind::Block),
+        ("mutex", Kind::Mutex),
+    ] {
+        service.profile(path, Expect::new(kind));
+        let top = pprof(&["-top", &service.url(path)]);
+        let last = kind.sample_types().last().expect("every kind has one").0;
+        let default = if kind == Kind::Allocs {
+            "alloc_space"
+        } else {
+            last
+        };
+        assert!(top.contains(&format!("Type: {default}\n")), "{path}: {top}");
+    }
+    for path in ["heap?symbolize=0", "allocs?symbolize=0"] {
+        let kind = if path.starts_with("heap") {
+            Kind::Heap
+        } else {
+            Kind::Allocs
+        };
+        let (_, raw) = service.profile(path, Expect::new(kind).raw());
+        assert!(raw.total("inuse_space") > 0);
+    }
+    service.profile("heap?gc=1", Expect::new(Kind::Heap));
+}
+
+#[test]
+fn token_is_taken_from_the_url() {
+    let token = "correct-horse-battery-staple";
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("token-{}", std::process::id()));
+    fs::write(&file, format!("{token}\n")).expect("cargo's test directory is writable");
+    let mut config = Config::new(Build::Debug, 4096, 16);
+    config.token_file = Some(file);
+    let service = LeakyService::start(&config);
+    service.wait_until_full();
+    let host = service.addr;
+
+    let top = Top::of(&[&format!("http://user:{token}@{host}/debug/pprof/heap")]);
+    assert!(top.row("cache::remember").cum > 0, "{top:#?}");
+
+    let bearer = format!("Authorization: Bearer {token}");
+    let response = http_get::get_with(host, "/debug/pprof/heap", &[&bearer]).expect("an answer");
+    assert_eq!(response.status, 200, "{}", response.text());
+    validator::assert_valid(
+        &response.body,
+        Expect::new(Kind::Heap).binary("leaky_service"),
+    );
+
+    let refusal = http_get::get(host, "/debug/pprof/heap").expect("an answer");
+    assert_eq!(refusal.status, 401);
+    let text = refusal.text();
+    for url in [
+        format!("http://user:wrong@{host}/debug/pprof/heap"),
+        service.url("heap"),
+    ] {
+        let output = try_pprof(&["-top", &url]);
+        assert!(!output.is_success, "{output:?}");
+        assert!(output.stderr.contains("401"), "{output:?}");
+        assert!(
+            !text.trim().is_empty() && output.stderr.contains(text.trim()),
+            "{text:?} is not in {output:?}"
+        );
+    }
+}

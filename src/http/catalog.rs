@@ -1,0 +1,141 @@
+//! The catalog: every name under `/debug/pprof/`, Go's description of it, and what answers it here.
+
+use crate::profile::DefaultSampleType;
+
+/// A name that Go serves.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) name: &'static str,
+    /// For the index page.
+    pub(super) description: &'static str,
+    pub(super) content: Content,
+}
+
+/// What answers a name.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// A profile, with its text form and its delta.
+    Profile(Source),
+    /// The program's arguments.
+    Cmdline,
+    /// Addresses to names.
+    Symbol,
+    /// Nothing: 501 with this reason, and not on the index page.
+    Absent(&'static str),
+}
+
+/// Where a profile's samples come from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source {
+    /// The memory buckets.
+    Memory(DefaultSampleType),
+    /// Nowhere: Rust has no counterpart, but the default scrapers ask for it and take a 404 for an outage.
+    Nowhere(Shape),
+}
+
+/// The shape of a profile without samples.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    /// `(type, unit)` of each value. The first is the period's type as well; the period is 1, as in Go.
+    pub(super) sample_types: &'static [(&'static str, &'static str)],
+    /// The whole text form.
+    pub(super) text: &'static str,
+}
+
+const CONTENTIONS: &[(&str, &str)] = &[("contentions", "count"), ("delay", "nanoseconds")];
+
+/// The names in the index page's order, which is the alphabet's.
+pub(super) const CATALOG: &[Entry] = &[
+    Entry {
+        name: "allocs",
+        description: "A sampling of all past memory allocations",
+        content: Content::Profile(Source::Memory(DefaultSampleType::AllocSpace)),
+    },
+    Entry {
+        name: "block",
+        description: "Stack traces that led to blocking on synchronization primitives. Always empty: nothing in \
+                      Rust's standard library counts them.",
+        content: Content::Profile(Source::Nowhere(Shape {
+            sample_types: CONTENTIONS,
+            text: "--- contention:\ncycles/second=1000000000\n",
+        })),
+    },
+    Entry {
+        name: "cmdline",
+        description: "The command line invocation of the current program",
+        content: Content::Cmdline,
+    },
+    Entry {
+        name: "goroutine",
+        description: "Stack traces of all current goroutines. Always empty: a Rust process has none.",
+        content: Content::Profile(Source::Nowhere(Shape {
+            sample_types: &[("goroutine", "count")],
+            text: "goroutine profile: total 0\n",
+        })),
+    },
+    Entry {
+        name: "goroutineleak",
+        description: "Stack traces of all leaked goroutines",
+        content: Content::Absent(
+            "goroutineleak needs a garbage collector, and a Rust process has none; \
+             take it out of the scraper's configuration",
+        ),
+    },
+    Entry {
+        name: "heap",
+        description: "A sampling of memory allocations of live objects. There is no garbage collector here: the gc \
+                      GET parameter is accepted and does nothing.",
+        content: Content::Profile(Source::Memory(DefaultSampleType::Unset)),
+    },
+    Entry {
+        name: "mutex",
+        description: "Stack traces of holders of contended mutexes. Always empty: nothing in Rust's standard \
+                      library counts them.",
+        content: Content::Profile(Source::Nowhere(Shape {
+            sample_types: CONTENTIONS,
+            // The sampling period that Go prints while mutex profiling is off.
+            text: "--- mutex:\ncycles/second=1000000000\nsampling period=0\n",
+        })),
+    },
+    Entry {
+        name: "profile",
+        description: "CPU profile",
+        content: Content::Absent(
+            "this process serves heap profiles and no CPU profile; use `perf record -g -p PID` or an eBPF \
+             profiler, and take process_cpu (/debug/pprof/profile) out of the scraper's configuration",
+        ),
+    },
+    Entry {
+        name: "symbol",
+        description: "Maps given program counters to function names. Counters can be specified in a GET raw query \
+                      or POST body, multiple counters are separated by &#39;+&#39;.",
+        content: Content::Symbol,
+    },
+    Entry {
+        name: "threadcreate",
+        description: "Stack traces that led to the creation of new OS threads. Always empty: nothing in Rust's \
+                      standard library counts them.",
+        content: Content::Profile(Source::Nowhere(Shape {
+            sample_types: &[("threadcreate", "count")],
+            text: "threadcreate profile: total 0\n",
+        })),
+    },
+    Entry {
+        name: "trace",
+        description: "A trace of execution of the current program",
+        content: Content::Absent(
+            "Go's execution trace has no counterpart in a Rust process; use `perf trace -p PID`, or \
+             tokio-console for tasks",
+        ),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::CATALOG;
+
+    #[test]
+    fn names_are_in_the_alphabets_order() {
+        assert!(CATALOG.is_sorted_by(|one, next| one.name < next.name));
+    }
+}

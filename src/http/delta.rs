@@ -1,0 +1,73 @@
+//! `?seconds=N`: whether a delta is wanted and allowed, and the wait between its two snapshots.
+
+use std::thread;
+use std::time::Duration;
+
+use super::deadline::Deadline;
+use super::limits::Limits;
+use super::query::Query;
+use super::response::Response;
+
+/// How often a waiting delta looks whether its client is still there. Halved, an idle delta wakes the processor
+/// twice as often; doubled, shutting down takes twice as long.
+const POLL: Duration = Duration::from_millis(200);
+
+/// The length of the delta that `query` asks for; `None` for a plain profile. The checks are Go's, in its order,
+/// with our limit as the last.
+pub(super) fn wanted(query: Query<'_>, limits: &Limits) -> Result<Option<Duration>, Response> {
+    let value = query.value("seconds");
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let seconds = match value.parse::<i64>() {
+        Ok(seconds) if seconds > 0 => seconds.unsigned_abs(),
+        _ => {
+            let message = "invalid value for \"seconds\" - must be a positive integer";
+            return Err(Response::refusal(400, message));
+        }
+    };
+    if query.integer("debug") != 0 {
+        let message = "seconds and debug params are incompatible";
+        return Err(Response::refusal(400, message));
+    }
+    if seconds > limits.max_seconds {
+        let message = format!(
+            "\"seconds\" is limited to {} here; ask for less, or raise ServerBuilder::max_seconds",
+            limits.max_seconds
+        );
+        return Err(Response::refusal(400, &message));
+    }
+    Ok(Some(Duration::from_secs(seconds)))
+}
+
+/// Runs `before`, waits for `length` and returns what `before` returned, which is all that is held meanwhile.
+/// `gone` is asked several times a second whether anybody still wants the answer.
+pub(super) fn across<T>(
+    length: Duration,
+    gone: &mut dyn FnMut() -> bool,
+    limits: &Limits,
+    before: impl FnOnce() -> Result<T, Response>,
+) -> Result<T, Response> {
+    let _permit = match &limits.deltas {
+        None => None,
+        Some(slots) => Some(slots.try_take().ok_or_else(too_many)?),
+    };
+    let end = Deadline::after(length);
+    let earlier = before()?;
+    while let Some(left) = end.left() {
+        if gone() {
+            let message =
+                "the delta was cancelled: the client went away, or the server is stopping";
+            return Err(Response::refusal(503, message));
+        }
+        thread::sleep(left.min(POLL));
+    }
+    Ok(earlier)
+}
+
+fn too_many() -> Response {
+    Response::busy(
+        "too many requests with \"seconds\" are waiting; try again when one has ended, leave \"seconds\" out, \
+         or raise ServerBuilder::max_connections (half of the connections may wait)",
+    )
+}

@@ -1,0 +1,89 @@
+//! `Server`: a running server, and its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+
+use super::accept;
+use super::builder::ServerBuilder;
+use super::connection::Policy;
+use super::listener::{Listener, Waker};
+use crate::error::Error;
+
+/// The endpoint on a socket, on threads of its own. Dropping it shuts it down.
+///
+/// Cost: one thread that waits, and one more per connection while there is one. None of them is sampled.
+///
+/// ```
+/// use debug_pprof::http::Server;
+///
+/// let server = Server::builder().addr("127.0.0.1:0").start()?;
+/// println!("go tool pprof http://{}/debug/pprof/heap", server.local_addr().expect("TCP"));
+/// server.shutdown();
+/// # Ok::<(), debug_pprof::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    local_addr: Option<SocketAddr>,
+    policy: Arc<Policy>,
+    waker: Waker,
+    /// `None` once it was joined, or let go.
+    accept_thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// A server with every setting at its default: on [`DEFAULT_ADDR`](super::DEFAULT_ADDR), and with a token if
+    /// `DEBUG_PPROF_TOKEN_FILE` is set.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
+    }
+
+    pub(super) fn start(listener: Listener, policy: Policy) -> Result<Server, Error> {
+        let policy = Arc::new(policy);
+        let local_addr = listener.local_addr();
+        let waker = listener.waker().map_err(Error::Thread)?;
+        let shared = Arc::clone(&policy);
+        let accept_thread = thread::Builder::new()
+            .name("debug-pprof-accept".to_owned())
+            .stack_size(accept::STACK_BYTES)
+            .spawn(move || crate::profile::without_sampling(|| accept::run(listener, &shared)))
+            .map_err(Error::Thread)?;
+        Ok(Server {
+            local_addr,
+            policy,
+            waker,
+            accept_thread: Some(accept_thread),
+        })
+    }
+
+    /// The bound address, with the real port if port 0 was asked for; `None` on a Unix socket.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.local_addr
+    }
+
+    /// Stops accepting, ends waiting deltas and idle connections, gives answers that are being written a second,
+    /// and returns when all threads of the server have ended. A profile that is being built is waited for.
+    pub fn shutdown(self) {
+        drop(self);
+    }
+
+    /// Lets the server run until the process ends.
+    pub fn detach(mut self) {
+        self.accept_thread = None;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let Some(thread) = self.accept_thread.take() else {
+            return;
+        };
+        self.policy.stopping.store(true, Ordering::Relaxed);
+        // Without a wake-up the thread ends at the next connection; waiting for that could take for ever.
+        if self.waker.wake() {
+            // A panic on it has been reported by the panic hook.
+            let _ = thread.join();
+        }
+    }
+}

@@ -24,10 +24,13 @@ pub(super) fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     let parent = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
-    // Short, because the path of a socket has some 100 bytes only.
-    let private = parent
-        .unwrap_or(Path::new("."))
-        .join(format!(".pprof-{}", process::id()));
+    // Short, because the path of a socket has some 100 bytes only; a name that exists already is an error. By time,
+    // because in a container the process number is always the same.
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let name = format!(".pprof-{:x}", since_epoch.subsec_nanos());
+    let private = parent.unwrap_or(Path::new(".")).join(name);
     DirBuilder::new().mode(0o700).create(&private)?;
     let made = bind_through(&private.join("s"), path);
     // Nothing but the socket was in it, which is gone if all went well.

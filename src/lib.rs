@@ -14,6 +14,8 @@ mod stack;
 
 pub use allocator::ProfiledAllocator;
 pub use error::Error;
+#[cfg(feature = "http")]
+pub use http::{serve, serve_from_env};
 pub use limits::Limits;
 pub use profile::{HeapProfile, HeapRecord, HeapValues, MemStats, ProfilerStats, mem_stats};
 

@@ -52,7 +52,7 @@ fn text(source: Source) -> Result<Vec<u8>, Response> {
 fn snapshot(source: Source, symbolize: bool) -> Result<Vec<u8>, Response> {
     match source {
         Source::Memory(default) => Ok(capture()?.to_pprof(view(default, symbolize))),
-        Source::Nowhere(shape) => Ok(empty(shape.sample_types)),
+        Source::Nowhere(shape) => Ok(empty(shape.sample_types, None)),
     }
 }
 
@@ -72,7 +72,7 @@ fn growth(
         }
         Source::Nowhere(shape) => {
             delta::across(length, gone, limits, || Ok(()))?;
-            Ok(empty(shape.sample_types))
+            Ok(empty(shape.sample_types, Some(length)))
         }
     }
 }
@@ -91,7 +91,7 @@ fn view(default_sample_type: DefaultSampleType, symbolize: bool) -> PprofView {
     }
 }
 
-fn empty(sample_types: &[(&str, &str)]) -> Vec<u8> {
+fn empty(sample_types: &[(&str, &str)], duration: Option<Duration>) -> Vec<u8> {
     let period_type = sample_types.first().copied().unwrap_or_default();
-    profile::empty_pprof(sample_types, period_type, 1)
+    profile::empty_pprof(sample_types, period_type, 1, duration)
 }

@@ -31,7 +31,7 @@ fn rate_changes_at_any_time() {
             answer.send(vec![1; size]).expect("the test listens");
         }
     });
-    let mut elsewhere = |size| {
+    let elsewhere = |size| {
         ask.send(size).expect("the thread listens");
         answered.recv().expect("an answer")
     };

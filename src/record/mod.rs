@@ -337,7 +337,8 @@ pub(crate) fn realloc_settle(held: HeldRecord, size: usize, moved: *mut u8) {
     }
 }
 
-/// The rate in force in bytes, 0 if nothing is sampled; None before the first allocation through a wrapper.
+/// The rate in force in bytes, 0 if nothing is sampled; None before the first allocation through a
+/// wrapper: no wrapper is the global allocator.
 pub(crate) fn sample_rate() -> Option<usize> {
     RECORD.rate.word().rate()
 }
@@ -345,11 +346,6 @@ pub(crate) fn sample_rate() -> Option<usize> {
 /// Sets the rate for all threads, from their next allocation on.
 pub(crate) fn set_sample_rate(bytes: usize) {
     RECORD.rate.set(bytes);
-}
-
-/// Whether a wrapper has served an allocation: it is the global allocator.
-pub(crate) fn is_installed() -> bool {
-    sample_rate().is_some()
 }
 
 /// The limits in force.

@@ -92,7 +92,7 @@ fn measured(profile: &HeapProfile) -> Model {
 
 /// Random operations on blocks that move between threads: after each round the profile says exactly what the naive
 /// profiler counted.
-pub fn check() {
+pub(crate) fn check() {
     debug_pprof::set_sample_rate(1);
     let before = HeapProfile::capture().expect("the allocator is installed");
     let mut naive = Naive::new();

@@ -8,7 +8,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What a finished command said.
 #[derive(Debug)]
@@ -54,16 +53,10 @@ pub(crate) fn spawn_pprof(args: &[&str]) -> Child {
 /// The binary that `go tool pprof` runs, started directly so that killing it leaves no grandchild.
 fn command(args: &[&str]) -> Command {
     static TOOL: OnceLock<PathBuf> = OnceLock::new();
-    static RUNS: AtomicUsize = AtomicUsize::new(0);
     let tool = TOOL
         .get_or_init(|| install::find_pprof(&home()).unwrap_or_else(|reason| panic!("{reason}")));
-    // A directory for each run: the tool saves what it fetches under names that it counts up.
-    let run = format!(
-        "pprof-{}-{}",
-        std::process::id(),
-        RUNS.fetch_add(1, Ordering::Relaxed)
-    );
-    let saved = home().join("saved").join(run);
+    // The tool saves what it fetches.
+    let saved = home().join("saved").join(std::process::id().to_string());
     fs::create_dir_all(&saved).expect("cargo's test directory is writable");
     let mut command = Command::new(tool);
     command

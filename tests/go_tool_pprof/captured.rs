@@ -57,5 +57,5 @@ pub(crate) fn second_run() -> &'static Captured {
 /// As it is used: an optimised build, sampled at the default rate.
 pub(crate) fn release_run() -> &'static Captured {
     static RUN: OnceLock<Captured> = OnceLock::new();
-    RUN.get_or_init(|| Captured::take("release", &Config::new(Build::Release, 512 << 10, 64)))
+    RUN.get_or_init(|| Captured::take("release", &Config::new(Build::Release, 512 << 10, 128)))
 }

@@ -20,26 +20,37 @@ fn equal_leaks_of_two_runs_cancel() {
         "address randomisation is off: the test shows nothing"
     );
     for base in ["-base", "-diff_base"] {
-        let args = [
+        let top = Top::of(&[
             base,
             first.file(),
             "-sample_index=inuse_space",
             second.file(),
-        ];
-        let top = Top::of(&args);
+        ]);
         for function in LEAKS {
             let row = top.row(function);
             assert_eq!((row.flat, row.cum), (0, 0), "{base}: {row:?}");
         }
-        // Pairs of +x and -x would sum up to zero in -top, but they are two traces.
-        let traces = pprof(&[&["-traces"], &args[..]].concat());
-        let left: Vec<&str> = traces
-            .split("-----------+")
-            .filter(|trace| LEAKS.iter().any(|function| trace.contains(function)))
-            .filter(|trace| value(trace) != Some("0"))
-            .collect();
-        assert!(left.is_empty(), "{base} leaves {}", left.concat());
     }
+}
+
+/// A pair of +x and -x sums up to zero in `-top` too, but it is two traces. (`-diff_base` labels the base's samples, so
+/// there the traces always stay apart.)
+#[test]
+fn locations_of_two_runs_merge() {
+    let (first, second) = (captured::first_run(), captured::second_run());
+    let traces = pprof(&[
+        "-traces",
+        "-base",
+        first.file(),
+        "-sample_index=inuse_space",
+        second.file(),
+    ]);
+    let left: Vec<&str> = traces
+        .split("-----------+")
+        .filter(|trace| LEAKS.iter().any(|function| trace.contains(function)))
+        .filter(|trace| value(trace) != Some("0"))
+        .collect();
+    assert!(left.is_empty(), "left over:\n{}", left.concat());
 }
 
 /// The number beside the first frame, which follows the labels (`bytes:  64kB`).

@@ -1,6 +1,6 @@
 //! `-top`: the table, and what it must say about the leaks.
 
-use crate::captured::{self, CACHE_BYTES, Captured, PREVIEWS_BYTES, TICKERS_BYTES};
+use crate::captured::{self, CACHE_BYTES, PREVIEWS_BYTES, TICKERS_BYTES};
 use crate::go_pprof::pprof;
 
 /// What `-top` prints.
@@ -88,34 +88,33 @@ impl Row {
     }
 }
 
-#[track_caller]
-fn assert_leaks_lead(captured: &Captured) {
-    let top = Top::of(&["-sample_index=inuse_space", captured.file()]);
-    let names = top.names();
-    assert!(names.len() > 3, "{top:#?}");
-    assert!(
-        names[0].ends_with("leaky_service::cache::remember"),
-        "{top:#?}"
-    );
-    assert!(
-        names[1].ends_with("leaky_service::previews::keep_slice"),
-        "{top:#?}"
-    );
-    assert!(
-        names[2].ends_with("leaky_service::tickers::start"),
-        "{top:#?}"
-    );
-    assert!(top.rows[1].flat > 3 * top.rows[2].flat, "{top:#?}");
-}
-
 #[test]
 fn leaks_lead_in_a_debug_build() {
-    assert_leaks_lead(captured::first_run());
+    let top = Top::of(&["-sample_index=inuse_space", captured::first_run().file()]);
+    let names = top.names();
+    assert!(names.len() > 3, "{top:#?}");
+    assert_eq!(names[0], "leaky_service::cache::remember", "{top:#?}");
+    assert_eq!(names[1], "leaky_service::previews::keep_slice", "{top:#?}");
+    assert_eq!(names[2], "leaky_service::tickers::start", "{top:#?}");
 }
 
+/// The leaks are 1240, 1240 and 310 blocks, of which 146, 84 and 14 are sampled on average, and a dozen of all that is
+/// alive beside them. The first two fail to lead in none of 10^12 runs; no ticker is sampled in one of 2 million.
 #[test]
 fn leaks_lead_in_a_release_build_at_the_default_rate() {
-    assert_leaks_lead(captured::release_run());
+    let top = Top::of(&["-sample_index=inuse_space", captured::release_run().file()]);
+    let mut leaders = top.names();
+    leaders.truncate(2);
+    leaders.sort_unstable();
+    let leaks = [
+        "leaky_service::cache::remember",
+        "leaky_service::previews::keep_slice",
+    ];
+    assert_eq!(leaders, leaks, "{top:#?}");
+    assert!(
+        top.row("leaky_service::tickers::start").flat > 0,
+        "{top:#?}"
+    );
 }
 
 #[test]

@@ -2,24 +2,21 @@
 
 #![allow(dead_code, reason = "each test crate uses the part that it needs")]
 
+mod build;
+
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
+pub(crate) use self::build::{Build, executable};
 use crate::http_get::{self, Response};
 use crate::validator::{self, Expect, Profile};
 
 /// Orphans of a killed test run end by themselves.
 const SECONDS_AT_MOST: &str = "600";
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Build {
-    Debug,
-    Release,
-}
 
 /// How to start it.
 #[derive(Debug, Clone)]
@@ -135,32 +132,4 @@ fn wait_for(lines: &Receiver<String>, text: &str) -> String {
     panic!(
         "leaky_service ended before it said {text:?}; it said {said:#?}, and see above for its errors"
     );
-}
-
-/// Builds the example: `cargo test --test NAME` alone would not.
-pub(crate) fn executable(build: Build) -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .parent()
-        .expect("it is target/tmp");
-    let (flags, directory): (&[&str], _) = match build {
-        Build::Debug => (&[], "debug"),
-        Build::Release => (&["--release"], "release"),
-    };
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--example", "leaky_service"])
-        .args(flags)
-        .arg("--target-dir")
-        .arg(target)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("cargo can be started");
-    assert!(
-        output.status.success(),
-        "cargo build: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    target
-        .join(directory)
-        .join("examples")
-        .join("leaky_service")
 }

@@ -34,17 +34,8 @@ fn good_profiles_break_no_rule() {
 
 #[test]
 fn empty_profiles_of_all_kinds_break_no_rule() {
-    use Kind::{Allocs, Block, Cpu, Goroutine, GoroutineLeak, Heap, Mutex, ThreadCreate};
-    for kind in [
-        Heap,
-        Allocs,
-        Goroutine,
-        GoroutineLeak,
-        ThreadCreate,
-        Block,
-        Mutex,
-        Cpu,
-    ] {
+    use Kind::{Allocs, Block, Cpu, Goroutine, Heap, Mutex, ThreadCreate};
+    for kind in [Heap, Allocs, Goroutine, ThreadCreate, Block, Mutex, Cpu] {
         let expect = Expect::new(kind);
         assert_valid(&gzip(&header(expect).encode_to_vec()), expect);
     }

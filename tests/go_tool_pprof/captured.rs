@@ -23,6 +23,7 @@ pub(crate) const TICKERS_BYTES: i64 = TICKERS * (24 << 10);
 pub(crate) struct Captured {
     pub(crate) profile: Profile,
     file: PathBuf,
+    raw_file: PathBuf,
 }
 
 impl Captured {
@@ -31,16 +32,32 @@ impl Captured {
         service.wait_until_full();
         let expect = Expect::new(Kind::Heap).period(config.rate.into());
         let (body, profile) = service.profile("heap", expect);
-        let file = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("go_tool_pprof-{}-{name}.pb.gz", std::process::id()));
-        fs::write(&file, body).expect("cargo's test directory is writable");
-        Captured { profile, file }
+        let (raw_body, _) = service.profile("heap?symbolize=0", expect.raw());
+        Captured {
+            profile,
+            file: save(name, &body),
+            raw_file: save(&format!("{name}-raw"), &raw_body),
+        }
     }
 
     /// As an argument of the tool.
     pub(crate) fn file(&self) -> &str {
         self.file.to_str().expect("the target directory is UTF-8")
     }
+
+    /// The same, for the consumer to symbolize.
+    pub(crate) fn raw_file(&self) -> &str {
+        self.raw_file
+            .to_str()
+            .expect("the target directory is UTF-8")
+    }
+}
+
+fn save(name: &str, body: &[u8]) -> PathBuf {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("go_tool_pprof-{}-{name}.pb.gz", std::process::id()));
+    fs::write(&file, body).expect("cargo's test directory is writable");
+    file
 }
 
 pub(crate) fn first_run() -> &'static Captured {

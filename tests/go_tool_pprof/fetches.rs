@@ -20,6 +20,7 @@ fn every_profile_is_valid_and_opens() {
         ("threadcreate", Kind::ThreadCreate),
         ("block", Kind::Block),
         ("mutex", Kind::Mutex),
+        ("profile?seconds=1", Kind::Cpu),
     ] {
         service.profile(path, Expect::new(kind));
         let top = pprof(&["-top", &service.url(path)]);
@@ -41,6 +42,21 @@ fn every_profile_is_valid_and_opens() {
         assert!(raw.total("inuse_space") > 0);
     }
     service.profile("heap?gc=1", Expect::new(Kind::Heap));
+}
+
+#[test]
+fn profiles_taken_under_load_are_valid() {
+    // Everything is sampled, so each request of the load changes counts while they are read.
+    let service = LeakyService::start(&Config::new(Build::Debug, 1, 2000));
+    let (expect, mut allocated) = (Expect::new(Kind::Heap).period(1), 0);
+    for _ in 0..20 {
+        let (_, profile) = service.profile("heap", expect);
+        let total = profile.total("alloc_space");
+        assert!(total >= allocated, "{total} after {allocated}");
+        allocated = total;
+        service.profile("heap?symbolize=0", expect.raw());
+    }
+    service.profile("heap?seconds=1", expect.delta());
 }
 
 #[test]

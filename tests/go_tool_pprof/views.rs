@@ -2,6 +2,8 @@
 
 use crate::captured;
 use crate::go_pprof::pprof;
+use crate::leaky_service::{Build, executable};
+use crate::top::Top;
 
 fn view(args: &[&str]) -> String {
     let mut all = args.to_vec();
@@ -100,4 +102,21 @@ fn raw_shows_types_period_and_mappings() {
         first.ends_with(&format!("{file} {build_id} [FN][FL][LN][IN]")),
         "{first:?}"
     );
+}
+
+#[test]
+fn inlined_calls_are_marked_in_a_release_build() {
+    let text = pprof(&["-traces", captured::release_run().file()]);
+    assert!(text.contains(" (inline)"), "{text}");
+}
+
+/// The raw form's addresses are the executable's own: the tool names them, in the short form of DWARF.
+#[test]
+fn raw_form_is_named_by_the_executable() {
+    let executable = executable(Build::Release);
+    let executable = executable.to_str().expect("the target directory is UTF-8");
+    let top = Top::of(&[executable, captured::release_run().raw_file()]);
+    for function in ["remember", "keep_slice", "start"] {
+        assert!(top.row(function).cum > 0, "{function}: {top:#?}");
+    }
 }

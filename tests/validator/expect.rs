@@ -6,7 +6,6 @@ pub(crate) enum Kind {
     Heap,
     Allocs,
     Goroutine,
-    GoroutineLeak,
     ThreadCreate,
     Block,
     Mutex,
@@ -24,7 +23,6 @@ impl Kind {
                 ("inuse_space", "bytes"),
             ],
             Kind::Goroutine => &[("goroutine", "count")],
-            Kind::GoroutineLeak => &[("goroutineleak", "count")],
             Kind::ThreadCreate => &[("threadcreate", "count")],
             Kind::Block | Kind::Mutex => &[("contentions", "count"), ("delay", "nanoseconds")],
             Kind::Cpu => &[("samples", "count"), ("cpu", "nanoseconds")],
@@ -35,11 +33,9 @@ impl Kind {
         match self {
             Kind::Heap | Kind::Allocs => ("space", "bytes"),
             Kind::Cpu => ("cpu", "nanoseconds"),
-            Kind::Goroutine
-            | Kind::GoroutineLeak
-            | Kind::ThreadCreate
-            | Kind::Block
-            | Kind::Mutex => self.sample_types()[0],
+            Kind::Goroutine | Kind::ThreadCreate | Kind::Block | Kind::Mutex => {
+                self.sample_types()[0]
+            }
         }
     }
 

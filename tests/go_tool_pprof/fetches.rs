@@ -20,7 +20,6 @@ fn every_profile_is_valid_and_opens() {
         ("threadcreate", Kind::ThreadCreate),
         ("block", Kind::Block),
         ("mutex", Kind::Mutex),
-        ("profile?seconds=1", Kind::Cpu),
     ] {
         service.profile(path, Expect::new(kind));
         let top = pprof(&["-top", &service.url(path)]);
@@ -57,6 +56,15 @@ fn profiles_taken_under_load_are_valid() {
         service.profile("heap?symbolize=0", expect.raw());
     }
     service.profile("heap?seconds=1", expect.delta());
+}
+
+#[test]
+fn refusals_reach_the_user() {
+    let service = LeakyService::start(&Config::new(Build::Debug, 4096, 16));
+    let output = try_pprof(&["-top", &service.url("no-such-profile")]);
+    assert!(!output.is_success, "{output:?}");
+    assert!(output.stderr.contains("404"), "{output:?}");
+    assert!(output.stderr.contains("Unknown profile"), "{output:?}");
 }
 
 #[test]

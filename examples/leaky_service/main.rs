@@ -48,7 +48,8 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), String> {
-    let profiler = debug_pprof::serve(options.profiler.as_str()).map_err(|e| e.to_string())?;
+    let addr = options.profiler.as_str();
+    let profiler = debug_pprof::serve(addr).map_err(|e| format!("no profiler on {addr:?}: {e}"))?;
     let service = Arc::new(Service::new(LeakCap::new(options.leak_bytes)));
     let addr = service::start(&service).map_err(|e| format!("cannot start the service: {e}"))?;
     load::start(addr).map_err(|e| format!("cannot start the load generator: {e}"))?;

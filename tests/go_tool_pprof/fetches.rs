@@ -59,6 +59,15 @@ fn profiles_taken_under_load_are_valid() {
 }
 
 #[test]
+fn nothing_is_sampled_at_rate_0() {
+    let service = LeakyService::start(&Config::new(Build::Debug, 0, 16));
+    service.wait_until_full();
+    let (_, profile) = service.profile("heap", Expect::new(Kind::Heap).period(0));
+    assert_eq!(profile.proto.sample.len(), 0);
+    assert!(Top::of(&[&service.url("heap")]).rows.is_empty());
+}
+
+#[test]
 fn refusals_reach_the_user() {
     let service = LeakyService::start(&Config::new(Build::Debug, 4096, 16));
     let output = try_pprof(&["-top", &service.url("no-such-profile")]);

@@ -254,12 +254,9 @@ impl HeapProfile {
 
     /// One standard error of the in-use bytes in `total`, in bytes; 0 at rate 1.
     pub fn inuse_space_error(&self) -> f64 {
-        self.records
-            .iter()
-            .map(HeapRecord::inuse_space_variance)
-            .sum::<f64>()
-            .max(0.0)
-            .sqrt()
+        // Folded from 0: the sum of no floats is −0, which prints its sign.
+        let variances = self.records.iter().map(HeapRecord::inuse_space_variance);
+        variances.fold(0.0, f64::add).max(0.0).sqrt()
     }
 
     /// The sampling rate when the profile was taken, in bytes.

@@ -2,6 +2,11 @@
 //!
 //! Seeds are the process's own, different in each run. Each check allows 6 standard errors of an unbiased estimator,
 //! computed from the truth; with the 22 checks here that fails by chance in one run of 20 million.
+#![allow(
+    clippy::multiple_unsafe_ops_per_block,
+    clippy::undocumented_unsafe_blocks,
+    reason = "one argument covers the life of a block"
+)]
 
 use std::alloc::{Layout, alloc, dealloc, realloc};
 

@@ -1,4 +1,9 @@
 //! A block whose `realloc` failed is still in use, in the profile too, until it is freed.
+#![allow(
+    clippy::multiple_unsafe_ops_per_block,
+    clippy::undocumented_unsafe_blocks,
+    reason = "one argument covers the life of a block"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System, alloc, dealloc, realloc};
 

@@ -119,4 +119,14 @@ fn profiles_stay_valid_under_load() {
         (stats.stale, stats.folded_live_limit, stats.nested),
         (0, 0, 0)
     );
+
+    // The validator allocates a lot: not at rate 1.
+    debug_pprof::set_sample_rate(0);
+    let expected = Expect::new(Kind::Heap).period(1);
+    snapshots
+        .iter()
+        .for_each(|body| drop(assert_valid(body, expected)));
+    deltas
+        .iter()
+        .for_each(|body| drop(assert_valid(body, expected.delta())));
 }

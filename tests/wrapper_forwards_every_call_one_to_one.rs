@@ -1,5 +1,10 @@
 //! Each call reaches the inner allocator once, as the same method with the same layout, and its answer comes back
 //! unchanged: sampled or not, with a block or with null.
+#![allow(
+    clippy::multiple_unsafe_ops_per_block,
+    clippy::undocumented_unsafe_blocks,
+    reason = "one argument covers the life of a block"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::RefCell;

@@ -7,7 +7,7 @@ pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
         .or_else(|| text.strip_suffix(b"="))
         .unwrap_or(text);
     let has_padding = unpadded.len() < text.len();
-    if unpadded.len() % 4 == 1 || (has_padding && text.len() % 4 != 0) {
+    if unpadded.len() % 4 == 1 || (has_padding && !text.len().is_multiple_of(4)) {
         return None;
     }
     let mut bytes = Vec::with_capacity(unpadded.len() / 4 * 3 + 2);

@@ -227,7 +227,8 @@ impl Buckets {
     fn create(&self, busy: &Busy<'_>, hash: u64, key: &Key<'_>) -> Option<NonNull<Bucket>> {
         const {
             assert!(
-                align_of::<Bucket>() == 8 && size_of::<Bucket>() % align_of::<ReturnAddress>() == 0
+                align_of::<Bucket>() == 8
+                    && size_of::<Bucket>().is_multiple_of(align_of::<ReturnAddress>())
             )
         };
         let frames = key.stack.frames();

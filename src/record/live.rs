@@ -252,9 +252,11 @@ fn groups_of<'a>(first: *mut Group, nth: usize, address: usize) -> impl Iterator
         (hash >> 8).wrapping_mul(0x2545_f491) as usize >> 8 & mask,
     ];
     choices.into_iter().map(move |index| {
-        // SAFETY: `first` is segment `nth`'s mapping of `FIRST_GROUPS << nth` groups, never unmapped while the table
-        // lives, and zeroed pages are groups of EMPTY slots; `index` is masked to that count.
-        unsafe { &*first.add(index) }
+        // SAFETY: `first` is segment `nth`'s mapping of `FIRST_GROUPS << nth` groups; `index` is masked to that count.
+        let group = unsafe { first.add(index) };
+        // SAFETY: in that mapping, which is never unmapped while the table lives; zeroed pages are groups of EMPTY
+        // slots, and all access is atomic.
+        unsafe { &*group }
     })
 }
 

@@ -1,4 +1,9 @@
 //! What every inner allocator must pass: at rate 1 the profile counts exactly what the program did.
+#![allow(
+    clippy::multiple_unsafe_ops_per_block,
+    clippy::undocumented_unsafe_blocks,
+    reason = "one argument covers the life of a block"
+)]
 
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, realloc};
 use std::collections::BTreeMap;

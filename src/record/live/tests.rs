@@ -37,7 +37,7 @@ fn random_operations_give_what_a_hash_map_gives() {
                 );
                 let Some(held) = held else { continue };
                 assert_eq!(live.retire(address), None, "a held record is out of sight");
-                if random.next() % 2 == 0 {
+                if random.next().is_multiple_of(2) {
                     live.restore(held);
                 } else {
                     assert_eq!(Some(live.release(held)), model.remove(&address));

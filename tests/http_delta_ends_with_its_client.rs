@@ -1,0 +1,31 @@
+//! A delta whose client goes away ends long before its time, also if the client sent more than its request.
+#![cfg(all(feature = "http", target_os = "linux"))]
+
+mod http_client;
+
+use std::io::Write;
+
+use debug_pprof::http::Server;
+use http_client::{connect, get_when_free};
+
+#[global_allocator]
+static ALLOC: debug_pprof::ProfiledAllocator = debug_pprof::ProfiledAllocator::system();
+
+#[test]
+fn its_place_is_free_again() {
+    let builder = Server::builder().addr("127.0.0.1:0").max_connections(2);
+    let server = builder.start().expect("a server");
+    let addr = server.local_addr().expect("TCP");
+    let request = "GET /debug/pprof/heap?seconds=3600 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for more in ["", "garbage that hides the end"] {
+        let mut stream = connect(addr);
+        stream.write_all(request.as_bytes()).expect("write");
+        stream.write_all(more.as_bytes()).expect("write");
+        drop(stream);
+        // There is one place for deltas; this would be 503 for an hour.
+        assert_eq!(
+            get_when_free(addr, "/debug/pprof/heap?seconds=1").status,
+            200
+        );
+    }
+}

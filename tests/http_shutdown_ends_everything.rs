@@ -1,0 +1,52 @@
+//! `shutdown` returns with idle connections, half requests and waiting deltas open, and leaves no thread.
+#![cfg(all(feature = "http", target_os = "linux"))]
+
+mod http_client;
+
+use std::fs;
+use std::io::{Read, Write};
+
+use debug_pprof::http::Server;
+use http_client::{connect, get};
+
+#[global_allocator]
+static ALLOC: debug_pprof::ProfiledAllocator = debug_pprof::ProfiledAllocator::system();
+
+/// Names of the profiler's threads.
+fn threads() -> Vec<String> {
+    let tasks = fs::read_dir("/proc/self/task").expect("/proc");
+    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names
+        .filter(|name| name.starts_with("debug-pprof"))
+        .collect()
+}
+
+#[test]
+fn nothing_is_left() {
+    let server = Server::builder()
+        .addr("127.0.0.1:0")
+        .start()
+        .expect("a server");
+    let addr = server.local_addr().expect("TCP");
+    let requests = [
+        "",
+        "GET /debug",
+        "GET /debug/pprof/heap?seconds=3600 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /debug/pprof/mutex?seconds=3600 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ];
+    let mut clients = requests.map(|request| {
+        let mut stream = connect(addr);
+        stream.write_all(request.as_bytes()).expect("write");
+        stream
+    });
+    assert_eq!(get(addr, "/debug/pprof/").status, 200);
+    // One that accepts, and one for each of them: accepting is in order.
+    assert!(threads().len() > requests.len(), "{:?}", threads());
+    server.shutdown();
+    assert_eq!(threads(), Vec::<String>::new());
+    for stream in &mut clients {
+        // Whatever was said, and a reset counts as an end.
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    assert!(std::net::TcpStream::connect(addr).is_err());
+}

@@ -1,0 +1,67 @@
+//! Deltas take half of the connections at most, so that a plain profile can always be had.
+#![cfg(feature = "http")]
+
+mod http_client;
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use debug_pprof::http::Server;
+use http_client::{connect, get, get_when_free};
+
+#[global_allocator]
+static ALLOC: debug_pprof::ProfiledAllocator = debug_pprof::ProfiledAllocator::system();
+
+#[test]
+fn the_delta_too_many_gets_503_and_heap_answers() {
+    let builder = Server::builder().addr("127.0.0.1:0").max_connections(8);
+    let server = builder.start().expect("a server");
+    let addr = server.local_addr().expect("TCP");
+    let ask = |target: &str| -> TcpStream {
+        let mut stream = connect(addr);
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("write");
+        stream
+    };
+    // Four of any kind; they wait for an hour.
+    let targets = ["heap", "allocs", "goroutine", "mutex"];
+    let waiting: Vec<_> = targets
+        .map(|name| ask(&format!("/debug/pprof/{name}?seconds=3600")))
+        .into();
+    // They may still be on their way; a delta that came before them returns after its second.
+    let refused = loop {
+        let answer = get(addr, "/debug/pprof/block?seconds=1");
+        if answer.status != 200 {
+            break answer;
+        }
+    };
+    assert_eq!(refused.status, 503);
+    assert!(refused.header("Retry-After").is_some());
+    assert_eq!(refused.header("X-Go-Pprof"), Some("1"));
+    assert!(refused.text().contains("seconds"));
+    for _ in 0..10 {
+        assert_eq!(get(addr, "/debug/pprof/heap").status, 200);
+    }
+    drop(waiting);
+    // The clients are gone, and so are their deltas.
+    assert_eq!(
+        get_when_free(addr, "/debug/pprof/heap?seconds=1").status,
+        200
+    );
+    server.shutdown();
+}
+
+#[test]
+fn a_delta_longer_than_the_limit_is_refused_with_the_limit() {
+    let builder = Server::builder().addr("127.0.0.1:0").max_seconds(5);
+    let server = builder.start().expect("a server");
+    let addr = server.local_addr().expect("TCP");
+    for seconds in ["6", "9223372036854775807"] {
+        let answer = get(addr, &format!("/debug/pprof/heap?seconds={seconds}"));
+        assert_eq!(answer.status, 400, "{seconds}");
+        assert!(answer.text().contains("limited to 5"), "{}", answer.text());
+    }
+    let beyond = get(addr, "/debug/pprof/heap?seconds=9223372036854775808");
+    let expected = "invalid value for \"seconds\" - must be a positive integer\n";
+    assert_eq!((beyond.status, beyond.text().as_str()), (400, expected));
+}

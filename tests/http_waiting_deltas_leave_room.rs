@@ -25,15 +25,17 @@ fn the_delta_too_many_gets_503_and_heap_answers() {
     };
     // Four of any kind; they wait for an hour.
     let targets = ["heap", "allocs", "goroutine", "mutex"];
-    let waiting: Vec<_> = targets
+    let mut waiting: Vec<_> = targets
         .map(|name| ask(&format!("/debug/pprof/{name}?seconds=3600")))
         .into();
-    // They may still be on their way; a delta that came before them returns after its second.
+    // They may still be on their way: a delta that overtakes one of them gets its place, and returns after its
+    // second. Then another takes the place.
     let refused = loop {
         let answer = get(addr, "/debug/pprof/block?seconds=1");
         if answer.status != 200 {
             break answer;
         }
+        waiting.push(ask("/debug/pprof/heap?seconds=3600"));
     };
     assert_eq!(refused.status, 503);
     assert!(refused.header("Retry-After").is_some());

@@ -138,3 +138,54 @@ fn is_retry(error: &io::Error) -> bool {
         ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Stream;
+    use crate::http::deadline::Deadline;
+    use std::io::{ErrorKind, Read};
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+    use std::time::Duration;
+
+    fn pair() -> (Stream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let client =
+            TcpStream::connect(listener.local_addr().expect("an address")).expect("connect");
+        (Stream::Tcp(listener.accept().expect("accept").0), client)
+    }
+
+    #[test]
+    fn a_write_ends_at_its_deadline_whether_the_client_reads_nothing_or_a_little() {
+        let bytes = vec![0; 64 << 20];
+        let (stream, client) = pair();
+        let end = stream.write_all(&bytes, Deadline::after(Duration::from_millis(200)));
+        assert_eq!(end.map_err(|error| error.kind()), Err(ErrorKind::TimedOut));
+        drop(client);
+
+        let (stream, mut client) = pair();
+        let reader = thread::spawn(move || {
+            while client.read(&mut [0; 4096]).is_ok_and(|length| length > 0) {
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let end = stream.write_all(&bytes, Deadline::after(Duration::from_millis(200)));
+        assert_eq!(end.map_err(|error| error.kind()), Err(ErrorKind::TimedOut));
+        stream.shut(std::net::Shutdown::Both);
+        drop(stream);
+        // It still has what the socket's buffers hold; that is its own affair.
+        drop(reader);
+    }
+
+    #[test]
+    fn a_client_that_sends_on_is_there_until_it_closes() {
+        let (stream, mut client) = pair();
+        assert!(!stream.is_gone());
+        std::io::Write::write_all(&mut client, &[b'x'; 10_000]).expect("write");
+        assert!(!stream.is_gone());
+        drop(client);
+        while !stream.is_gone() {
+            thread::yield_now();
+        }
+    }
+}

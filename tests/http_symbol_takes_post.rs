@@ -1,0 +1,41 @@
+//! `POST /symbol` is answered, whole or after a 100, as `go tool pprof` and curl send it.
+#![cfg(feature = "http")]
+
+mod http_client;
+
+use std::io::{Read, Write};
+
+use http_client::{connect, exchange, read_answer};
+
+#[test]
+fn the_body_is_read_to_its_length() {
+    let addr = debug_pprof::serve("127.0.0.1:0").expect("a server");
+    let longest = "0x1+".repeat(16 * 1024);
+    for (body, more) in [
+        ("0x1+2+03", ""),
+        ("0x1", "+0x2 and what follows"),
+        ("", ""),
+        (longest.as_str(), ""),
+    ] {
+        let length = body.len();
+        let request = format!(
+            "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}{more}"
+        );
+        let answer = exchange(addr, request.as_bytes());
+        assert_eq!(answer.status, 200);
+        assert!(answer.text().starts_with("num_symbols: 1\n"));
+    }
+}
+
+#[test]
+fn a_client_that_waits_for_100_gets_it() {
+    let addr = debug_pprof::serve("127.0.0.1:0").expect("a server");
+    let mut stream = connect(addr);
+    let head = "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("write");
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).expect("an interim answer");
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"0x1").expect("write");
+    assert_eq!(read_answer(&mut stream).status, 200);
+}

@@ -96,12 +96,21 @@ pub(crate) fn get(addr: SocketAddr, target: &str) -> Answer {
     ask(addr, "GET", target, "")
 }
 
-/// Asks until the answer is no 503: a place is free a moment after the answer that held it was read.
+/// Asks until the answer is neither a 503 nor a reset, which is what the server has for the ones beyond its limits:
+/// a place is free a moment after the answer that held it was read.
 pub(crate) fn get_when_free(addr: SocketAddr, target: &str) -> Answer {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {addr}\r\n\r\n");
     loop {
-        let answer = get(addr, target);
-        if answer.status != 503 {
-            return answer;
+        let mut stream = connect(addr);
+        let mut bytes = Vec::new();
+        // A reset shows as a failed write, a failed read, or an answer that is not there.
+        let sent = stream.write_all(request.as_bytes());
+        let read = sent.and_then(|()| stream.read_to_end(&mut bytes));
+        if read.is_ok_and(|length| length > 0) {
+            let answer = Answer::parse(&bytes);
+            if answer.status != 503 {
+                return answer;
+            }
         }
         std::thread::yield_now();
     }

@@ -31,7 +31,8 @@ fn the_body_is_read_to_its_length() {
 fn a_client_that_waits_for_100_gets_it() {
     let addr = debug_pprof::serve("127.0.0.1:0").expect("a server");
     let mut stream = connect(addr);
-    let head = "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+    let head = "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\
+                Content-Length: 3\r\n\r\n";
     stream.write_all(head.as_bytes()).expect("write");
     let mut interim = [0; 25];
     stream.read_exact(&mut interim).expect("an interim answer");

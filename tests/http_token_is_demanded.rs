@@ -98,3 +98,18 @@ fn a_token_that_cannot_be_used_starts_no_server() {
     }
     fs::remove_file(&path).expect("the file");
 }
+
+#[test]
+fn with_a_token_any_host_name_will_do() {
+    let server = Server::builder()
+        .addr("127.0.0.1:0")
+        .bearer_token("s3cret")
+        .start();
+    let server = server.expect("a server");
+    let addr = server.local_addr().expect("TCP");
+    let named = "GET /debug/pprof/ HTTP/1.1\r\nHost: svc.namespace.example:6060\r\n";
+    for (authorization, status) in [("Authorization: Bearer s3cret\r\n", 200), ("", 401)] {
+        let answer = http_client::exchange(addr, format!("{named}{authorization}\r\n").as_bytes());
+        assert_eq!(answer.status, status);
+    }
+}

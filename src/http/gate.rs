@@ -18,7 +18,11 @@ impl Gate {
     /// Unix socket it could not, and there people write any host they like.
     pub(super) fn check(&self, head: &Head, from_browser: bool) -> Result<(), Response> {
         if from_browser {
-            self.check_host(head)?;
+            // A page that reaches us under a name of its own does not know the token, so where one is demanded any
+            // name will do: scrapers come by service names.
+            if self.token.is_none() {
+                self.check_host(head)?;
+            }
             check_site(head)?;
         }
         self.check_token(head)
@@ -39,7 +43,7 @@ impl Gate {
         let shown = authority.escape_debug();
         let message = format!(
             "the host \"{shown}\" is not allowed here, so that no web page can reach this server under a name of \
-             its own; use an IP address or localhost, or allow the name with ServerBuilder::allow_host"
+             its own; use an IP address or localhost, allow the name with ServerBuilder::allow_host, or demand a token"
         );
         Err(Response::refusal(421, &message))
     }

@@ -29,8 +29,9 @@ pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest request line plus headers, in bytes; more is answered 431. As nginx and most others.
 pub const MAX_HEAD_BYTES: usize = 8 * 1024;
 
-/// Longest body of a `POST /symbol`, in bytes; more is answered 413. Room for 4 300 addresses.
-pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Longest body of a `POST /symbol`, in bytes; more is answered 413. Room for 34 000 addresses, more than a
+/// profile of the default size has.
+pub const MAX_BODY_BYTES: usize = 512 * 1024;
 
 /// What the routes give away at most.
 #[derive(Debug, Clone)]

@@ -1,4 +1,60 @@
-//! skeleton
+//! Go's `/debug/pprof` for Rust services: an always-on sampling heap profiler for any global allocator, read with
+//! `go tool pprof`, Parca, Pyroscope and whatever else reads a Go service's profiles.
+//!
+//! ```no_run
+//! #[global_allocator]
+//! static ALLOC: debug_pprof::ProfiledAllocator = debug_pprof::ProfiledAllocator::system();
+//!
+//! fn main() -> Result<(), debug_pprof::Error> {
+//!     debug_pprof::serve("127.0.0.1:6060")?;
+//!     // the service
+//!     Ok(())
+//! }
+//! ```
+//!
+//! The README shows the way from "memory grows" to the line that leaks. Here is what the items are for:
+//!
+//! | item | what for |
+//! |---|---|
+//! | [`ProfiledAllocator`] | wraps the global allocator and samples it |
+//! | [`serve`], [`serve_from_env`], [`http::Server`] | serve profiles on a socket |
+//! | [`http::respond`] | serve them from one's own router |
+//! | [`HeapProfile`] | take, compare and write profiles without HTTP |
+//! | [`sample_rate`], [`set_sample_rate`] | the rate, at any time |
+//! | [`mem_stats`] | totals, their error, resident memory, and the profiler's own state |
+//! | [`Limits`] | bounds on what is kept |
+//!
+//! # What a profile does not show
+//!
+//! It shows what Rust code asks of the global allocator. Not in it: memory that C code takes with `malloc`, `mmap`,
+//! thread stacks, what the allocator keeps after a free, and the rounding up of sizes. What the profiler allocates for
+//! itself is left out too. A zero in `inuse_space` says that no *sampled* object of that stack is alive: at the default
+//! rate a stack that holds a few kilobytes is seldom sampled at all.
+//!
+//! # Words
+//!
+//! * **sample**: an allocation that was chosen and recorded. About one for each *rate* bytes.
+//! * **rate**: mean bytes between samples, Go's `MemProfileRate`. 0 is off, 1 samples everything.
+//! * **stack**: return addresses from the allocator's caller (the **leaf**) to the thread's start (the **root**).
+//! * **bucket**: the counts of one (stack, size, rate).
+//! * **live record**: remembers that the block at an address was sampled, until it is freed.
+//! * **alloc**, **free**, **in use**: allocated since the start; freed since; the difference.
+//! * **estimate**: sampled counts times the **scale** 1 / (1 − e^(−size/rate)).
+//! * **fold**: add to an entry that stands for many, where a limit leaves no room for one of its own.
+//!
+//! # Features
+//!
+//! | feature | default | what |
+//! |---|---|---|
+//! | `http` | yes | the endpoint; adds `httparse` |
+//! | `symbolize` | yes | names in profiles; without it all are `binary+0xoffset` |
+//! | `tiny_http` | no | [`http::tiny_http`](crate::http), an adapter for services that run tiny_http 0.12 |
+//!
+//! [`http::Server`]: crate::http::Server
+//! [`http::respond`]: crate::http::respond
+
+#![deny(rustdoc::broken_intra_doc_links)]
+
 #[cfg(not(all(unix, target_pointer_width = "64")))]
 compile_error!("debug-pprof needs a 64-bit Unix; it is built and tested on x86_64 Linux");
 
@@ -40,3 +96,13 @@ pub fn set_sample_rate(bytes: usize) {
     profile::report_bad_environment();
     record::set_sample_rate(bytes);
 }
+
+/// How the crate works and why, with what was measured.
+#[cfg(doc)]
+#[doc = include_str!("design.md")]
+pub mod design {}
+
+/// The README's Rust blocks, as tests.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,6 +1,6 @@
 //! Stage three, the wire: Go's `/debug/pprof` routes, and a small server for them.
 //!
-//! The room knows no counter and no address; it asks [`profile`](crate::profile) and writes down the answer.
+//! The room knows no counter and no address; it asks the room `profile` and writes down the answer.
 //! It has two halves. [`respond`] is the whole endpoint as a function from a plain [`Request`] to a plain
 //! [`Response`], for one's own router. [`Server`] puts it on a socket, with deadlines and limits on everything
 //! that a client controls.

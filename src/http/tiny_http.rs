@@ -1,4 +1,4 @@
-//! An adapter for services that already run [`tiny_http`](::tiny_http) 0.12.
+//! An adapter for services that already run [`tiny_http`] 0.12.
 //!
 //! tiny_http 0.12 is its last release (2022): one request with a huge `Content-Length` aborts the process, and running
 //! out of file descriptors once ends its listener for good; it has no time-outs, and CVE-2026-66752 is open.

@@ -2,6 +2,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::fs;
+use std::sync::Arc;
 
 use crate::stack::ReturnAddress;
 
@@ -35,7 +36,7 @@ impl Mapping {
 
 /// The executable segments of this process, the main binary's first.
 #[derive(Debug, Default)]
-pub(super) struct Mappings(Vec<Mapping>);
+pub(super) struct Mappings(Vec<Arc<Mapping>>);
 
 impl Mappings {
     /// Reads them anew. Empty where there is no `/proc`.
@@ -52,7 +53,7 @@ impl Mappings {
         let objects = loaded_objects(segments.len());
         let join = |segment: Segment| {
             let object = objects.iter().find(|object| object.contains(segment.start));
-            Mapping {
+            Arc::new(Mapping {
                 start: segment.start,
                 limit: segment.limit,
                 offset: segment.offset,
@@ -64,17 +65,17 @@ impl Mappings {
                     .to_owned(),
                 build_id: object.map(Object::build_id_hex).unwrap_or_default(),
                 bias: object.map(|object| object.bias),
-            }
+            })
         };
         Mappings(segments.into_iter().map(join).collect())
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Mapping> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Mapping>> {
         self.0.iter()
     }
 
     /// The mapping that holds `address`, and its index.
-    pub(super) fn find(&self, address: usize) -> Option<(usize, &Mapping)> {
+    pub(super) fn find(&self, address: usize) -> Option<(usize, &Arc<Mapping>)> {
         self.0
             .iter()
             .enumerate()

@@ -23,6 +23,7 @@ mod pprof;
 mod proto;
 mod runtime_frames;
 mod shims;
+mod symbolizer;
 mod symbols;
 mod tables;
 mod text;
@@ -63,7 +64,7 @@ pub(crate) fn bucket_count() -> usize {
 /// The linker (mangled) name of the function that contains `address`, a call address.
 #[cfg(feature = "http")]
 pub(crate) fn symbol_name(address: usize) -> Option<String> {
-    symbols::linker_name(address)
+    symbolizer::linker_name(address)
 }
 
 /// Runs `work` with sampling off on this thread: what the profiler allocates for itself is neither sampled nor

@@ -16,10 +16,6 @@ pub(super) use chosen::look_up;
 
 /// A source position, as it was found.
 #[derive(Debug)]
-#[cfg_attr(
-    not(feature = "symbolize"),
-    expect(dead_code, reason = "nothing is ever found")
-)]
 pub(super) struct Found {
     /// Demangled in full, generic arguments and all, without the hash of legacy mangling.
     pub(super) function: String,

@@ -276,8 +276,9 @@ impl HeapProfile {
 
     /// Writes the profile as gzipped pprof protobuf, which `go tool pprof` and every pprof service read.
     ///
-    /// Names are resolved on a thread of the profiler's, about 0.1 ms for each address that was not seen before. The
-    /// profile is built whole before the first byte is written, at most
+    /// Names are resolved on a thread of the profiler's. The first profile parses the binary's debug information (0.15 s
+    /// for a binary of 9 MB), later ones look up only what is new (16 ms for 10 000 buckets, nothing new). The profile
+    /// is built whole before the first byte is written, at most
     /// [`Limits::profile_bytes`](crate::Limits::profile_bytes) plus its tables.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The walk of the `backtrace` crate without its lock: reads `.eh_frame` through the platform's unwinder.
 //!
-//! It finds every frame of a stock build. Its price is 2.7 µs for 17 frames, and that it trusts the unwind data:
-//! a return address in unmapped memory (a broken JIT or fibre frame) crashes it.
+//! It finds every frame of a stock build. Its price is 5.8 µs for a sampled allocation under 26 frames, and that it
+//! trusts the unwind data: a return address in unmapped memory (a broken JIT or fibre frame) crashes it.
 
 use super::{ReturnAddress, Stack};
 use crate::record::Busy;

@@ -9,11 +9,10 @@ use crate::profile;
 pub(super) fn names(list: &[u8]) -> String {
     let mut answer = String::from("num_symbols: 1\n");
     let addresses = list.split(|&byte| byte == b'+').filter_map(address);
-    for address in addresses.filter(|&address| address != 0) {
-        if let Some(name) = profile::symbol_name(address) {
-            // Writing to a String cannot fail.
-            let _ = writeln!(answer, "{address:#x} {name}");
-        }
+    let addresses: Vec<usize> = addresses.filter(|&address| address != 0).collect();
+    for (address, name) in profile::symbol_names(&addresses) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(answer, "{address:#x} {name}");
     }
     answer
 }

@@ -11,6 +11,8 @@ use crate::stack::ReturnAddress;
 /// A frame that stands for something other than code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Pseudo {
+    /// Instead of a stack that could not be walked at all.
+    NoStack,
     /// At the root of a stack that was deeper than the limit.
     StackTruncated,
     /// All samples that a limit on what is kept in memory folded together.
@@ -22,6 +24,7 @@ pub(super) enum Pseudo {
 impl Pseudo {
     pub(super) fn name(self) -> &'static str {
         match self {
+            Pseudo::NoStack => "[no stack]",
             Pseudo::StackTruncated => "[stack truncated]",
             Pseudo::OverLimit => "[over limit]",
             Pseudo::Truncated => "[truncated]",
@@ -34,6 +37,7 @@ impl Pseudo {
             Pseudo::StackTruncated => 1,
             Pseudo::OverLimit => 2,
             Pseudo::Truncated => 3,
+            Pseudo::NoStack => 4,
         };
         0xffff_ffff_ffff_0000 + nth
     }

@@ -141,7 +141,7 @@ impl HeapRecord {
             bucket.size() as f64,
             scale::factor(bucket.size(), bucket.rate()),
         );
-        self.sampled.inuse_objects as f64 * factor * (factor - 1.0) * size * size
+        self.sampled.inuse_objects.unsigned_abs() as f64 * factor * (factor - 1.0) * size * size
     }
 
     /// What was sampled, as counted.

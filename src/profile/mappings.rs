@@ -19,11 +19,20 @@ pub(super) struct Mapping {
     pub(super) file: String,
     /// GNU build id, lower-case hex; empty if the file has none.
     pub(super) build_id: String,
+    /// The file on disk is another one now, or none.
+    pub(super) replaced: bool,
     /// Address in memory minus address in the file's symbol table, if the loader knows the file.
     pub(super) bias: Option<usize>,
 }
 
 impl Mapping {
+    /// Whether it is the same part of the same file at the same place.
+    pub(super) fn is_same_file(&self, other: &Mapping) -> bool {
+        (self.start, self.limit, self.offset) == (other.start, other.limit, other.offset)
+            && self.build_id == other.build_id
+            && self.file == other.file
+    }
+
     pub(super) fn contains(&self, address: usize) -> bool {
         (self.start..self.limit).contains(&address)
     }
@@ -64,6 +73,7 @@ impl Mappings {
                     .unwrap_or_default()
                     .to_owned(),
                 build_id: object.map(Object::build_id_hex).unwrap_or_default(),
+                replaced: segment.replaced,
                 bias: object.map(|object| object.bias),
             })
         };
@@ -90,6 +100,7 @@ struct Segment {
     limit: usize,
     offset: u64,
     path: String,
+    replaced: bool,
 }
 
 impl Segment {
@@ -112,6 +123,7 @@ impl Segment {
             limit: usize::from_str_radix(limit, 16).ok()?,
             offset: u64::from_str_radix(offset, 16).ok()?,
             path: strip_deleted(rest).to_owned(),
+            replaced: strip_deleted(rest) != rest,
         })
     }
 }

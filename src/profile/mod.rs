@@ -29,11 +29,11 @@ mod tables;
 mod text;
 
 use std::io::Write;
-use std::sync::{Once, OnceLock};
+use std::sync::OnceLock;
 
 use self::shims::Shims;
 use self::symbols::Symbols;
-use crate::record::{RateVariable, Suspended};
+use crate::record::{self, Suspended};
 
 #[cfg(feature = "http")]
 pub(crate) use self::empty::empty_pprof;
@@ -46,25 +46,26 @@ pub use self::mem_stats::{MemStats, ProfilerStats, mem_stats};
 static PROFILES: Profiles = Profiles {
     symbols: Symbols::new(),
     shims: OnceLock::new(),
-    reported: Once::new(),
 };
 
 struct Profiles {
     symbols: Symbols,
     shims: OnceLock<Shims>,
-    reported: Once,
 }
 
 /// Number of memory buckets, the count that the index page shows.
 #[cfg(feature = "http")]
 pub(crate) fn bucket_count() -> usize {
-    crate::record::counters().buckets
+    record::counters().buckets
 }
 
-/// The linker (mangled) name of the function that contains `address`, a call address.
+/// The linker (mangled) names of the functions that contain `addresses`, call addresses; those without are left out.
 #[cfg(feature = "http")]
-pub(crate) fn symbol_name(address: usize) -> Option<String> {
-    symbolizer::linker_name(address)
+pub(crate) fn symbol_names(addresses: &[usize]) -> Vec<(usize, String)> {
+    let _own = Suspended::new();
+    PROFILES
+        .symbols
+        .linker_names(addresses, &mappings::Mappings::read())
 }
 
 /// Runs `work` with sampling off on this thread: what the profiler allocates for itself is neither sampled nor
@@ -75,18 +76,16 @@ pub(crate) fn without_sampling<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Reports, once per process on stderr, the environment variables that hold a value the crate cannot use. The rate is
+/// Reports, once per process on stderr, an environment variable that holds a value the crate cannot use. The rate is
 /// read inside malloc, where nothing may be written.
 pub(crate) fn report_bad_environment() {
-    PROFILES.reported.call_once(|| {
+    if record::take_bad_rate_variable() {
         let _own = Suspended::new();
-        if RateVariable::read() == RateVariable::Bad {
-            // Not `eprintln!`, which panics if stderr is a closed pipe.
-            let _ = writeln!(
-                std::io::stderr(),
-                "debug-pprof: {} must be a whole number of bytes (0 is off, 1 samples everything); it is ignored",
-                RateVariable::NAME.to_string_lossy()
-            );
-        }
-    });
+        // Not `eprintln!`, which panics if stderr is a closed pipe.
+        let _ = writeln!(
+            std::io::stderr(),
+            "debug-pprof: {} must be a whole number of bytes (0 is off, 1 samples everything); it is ignored",
+            record::RATE_VARIABLE.to_string_lossy()
+        );
+    }
 }

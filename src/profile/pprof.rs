@@ -145,6 +145,9 @@ fn locations(record: &HeapRecord, tables: &mut Tables<'_>, frames: &Frames<'_>) 
         .iter()
         .map(|frame| tables.location(*frame))
         .collect();
+    if ids.is_empty() {
+        ids.push(tables.pseudo(Pseudo::NoStack));
+    }
     if bucket.is_truncated() {
         ids.push(tables.pseudo(Pseudo::StackTruncated));
     }

@@ -1,7 +1,9 @@
 //! Names, files and lines of addresses: resolved on a thread of the profiler's, remembered across profiles.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::mappings::{Mapping, Mappings};
 use super::symbolizer::{self, Found};
@@ -27,16 +29,23 @@ pub(super) type Resolved = HashMap<ReturnAddress, Lines>;
 /// Addresses remembered across profiles. About 300 bytes each; a service's stacks seldom hold a tenth of this.
 const CACHED_ADDRESSES: usize = 1 << 16;
 
-/// Names that were resolved before. The lock is taken by the threads that write profiles, one at a time: two
-/// symbolizers at once would need twice the memory.
+/// Names that were resolved before.
 #[derive(Debug)]
-pub(super) struct Symbols(Mutex<Option<Cache>>);
+pub(super) struct Symbols {
+    /// Taken by the threads that resolve, one at a time: two symbolizers at once would need twice the memory.
+    cache: Mutex<Option<Cache>>,
+    /// The process that has had the lock, 0 if none has. In a fork child it may be held by a thread that does not exist
+    /// there, so a child waits for it only after it has had it once.
+    process: AtomicU32,
+}
 
 #[derive(Debug, Default)]
 struct Cache {
     lines: HashMap<ReturnAddress, Cached>,
     /// Every name and path once.
     strings: HashSet<Arc<str>>,
+    /// What was loaded when the symbolizer was first used, which it takes to be loaded ever since.
+    known: Vec<Arc<Mapping>>,
 }
 
 #[derive(Debug)]
@@ -48,32 +57,43 @@ struct Cached {
 
 impl Symbols {
     pub(super) const fn new() -> Self {
-        Self(Mutex::new(None))
+        Self {
+            cache: Mutex::new(None),
+            process: AtomicU32::new(0),
+        }
     }
 
-    /// Resolves `addresses`. An address in no mapping, or one without symbols, resolves to no lines. All of them do if
-    /// the feature `symbolize` is off or the system has no thread to spare.
+    /// Resolves `addresses`. No lines for an address without symbols, in no mapping, in a file that was replaced on
+    /// disk, or in a library that was loaded after the first profile; for none of them if the feature `symbolize` is
+    /// off, or the system has no thread to spare.
     pub(super) fn resolve(
         &self,
         addresses: impl Iterator<Item = ReturnAddress>,
         mappings: &Mappings,
     ) -> Resolved {
-        // Nothing panics while the lock is held but for a lack of memory; what is cached is whole either way.
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let cache = cache.get_or_insert_default();
         let wanted: HashSet<ReturnAddress> = addresses.collect();
-        let mapped = |address: &ReturnAddress| {
-            let (_, mapping) = mappings.find(address.call())?;
-            Some((*address, mapping.clone()))
-        };
-        if cache.lines.len() + wanted.len() > CACHED_ADDRESSES {
-            *cache = Cache::default();
-        }
-        let mut missing: Vec<(ReturnAddress, Arc<Mapping>)> = wanted
-            .iter()
-            .filter_map(mapped)
-            .filter(|found| !cache.holds(found))
+        let mapped: Vec<(ReturnAddress, Arc<Mapping>)> = wanted
+            .into_iter()
+            .filter_map(|address| Some((address, mappings.find(address.call())?.1.clone())))
             .collect();
+        let Some(mut cache) = self.lock() else {
+            return Resolved::default();
+        };
+        let cache = cache.get_or_insert_default();
+        cache.learn(mappings);
+        let mut missing: Vec<_> = mapped
+            .iter()
+            .filter(|found| cache.needs(found))
+            .cloned()
+            .collect();
+        if cache.lines.len() + missing.len() > CACHED_ADDRESSES {
+            cache.clear();
+            missing = mapped
+                .iter()
+                .filter(|found| cache.needs(found))
+                .cloned()
+                .collect();
+        }
         // Neighbours share debug information.
         missing.sort_unstable_by_key(|(address, _)| *address);
         symbolizer::look_up(&missing, &mut |address, mapping, found| {
@@ -81,23 +101,83 @@ impl Symbols {
             let mapping = mapping.clone();
             cache.lines.insert(address, Cached { lines, mapping });
         });
-        let lines =
-            |address: ReturnAddress| Some((address, cache.lines.get(&address)?.lines.clone()));
-        wanted.into_iter().filter_map(lines).collect()
+        mapped
+            .into_iter()
+            .filter_map(|found| Some((found.0, cache.get(&found)?)))
+            .collect()
+    }
+
+    /// The linker's names of the functions that contain `addresses`, call addresses; those that have none are left out.
+    #[cfg(feature = "http")]
+    pub(super) fn linker_names(
+        &self,
+        addresses: &[usize],
+        mappings: &Mappings,
+    ) -> Vec<(usize, String)> {
+        let Some(mut cache) = self.lock() else {
+            return Vec::new();
+        };
+        let cache = cache.get_or_insert_default();
+        cache.learn(mappings);
+        let can_be_named = |address: &usize| {
+            mappings
+                .find(*address)
+                .is_some_and(|(_, mapping)| cache.can_be_named(mapping))
+        };
+        let named: Vec<usize> = addresses.iter().copied().filter(can_be_named).collect();
+        symbolizer::linker_names(&named)
+    }
+
+    /// None in a fork child whose parent was resolving when it forked.
+    fn lock(&self) -> Option<MutexGuard<'_, Option<Cache>>> {
+        let here = process::id();
+        // Nothing panics while the lock is held but for a lack of memory; what is cached is whole either way.
+        let guard = match self.process.load(Ordering::Relaxed) {
+            process if process == here => self.cache.lock().unwrap_or_else(PoisonError::into_inner),
+            _ => match self.cache.try_lock() {
+                Ok(guard) => guard,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                // The very first two profiles of a process at one time: the second waits.
+                Err(TryLockError::WouldBlock) if self.process.load(Ordering::Relaxed) == here => {
+                    self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+                }
+                Err(TryLockError::WouldBlock) => return None,
+            },
+        };
+        self.process.store(here, Ordering::Relaxed);
+        Some(guard)
     }
 }
 
 impl Cache {
-    /// Whether the address was resolved in this very mapping. If it was in another, that is forgotten.
-    fn holds(&mut self, (address, mapping): &(ReturnAddress, Arc<Mapping>)) -> bool {
-        let is_current = self
+    fn learn(&mut self, mappings: &Mappings) {
+        if self.known.is_empty() {
+            self.known = mappings.iter().cloned().collect();
+        }
+    }
+
+    /// Whether what the symbolizer would read for this mapping is what is loaded there.
+    fn can_be_named(&self, mapping: &Mapping) -> bool {
+        !mapping.replaced && self.known.iter().any(|known| known.is_same_file(mapping))
+    }
+
+    fn needs(&self, found: &(ReturnAddress, Arc<Mapping>)) -> bool {
+        self.get(found).is_none() && self.can_be_named(&found.1)
+    }
+
+    /// The lines of an address, if it was resolved in this very mapping. Names that were resolved before the file was
+    /// replaced are right still.
+    fn get(&self, (address, mapping): &(ReturnAddress, Arc<Mapping>)) -> Option<Lines> {
+        let cached = self
             .lines
             .get(address)
-            .map(|cached| cached.mapping == *mapping);
-        if is_current == Some(false) {
-            self.lines.remove(address);
-        }
-        is_current == Some(true)
+            .filter(|cached| cached.mapping.is_same_file(mapping));
+        cached.map(|cached| cached.lines.clone())
+    }
+
+    fn clear(&mut self) {
+        self.lines = HashMap::new();
+        self.strings = HashSet::new();
     }
 
     fn line(&mut self, found: Found) -> Line {

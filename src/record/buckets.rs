@@ -14,6 +14,7 @@ use core::mem::{MaybeUninit, align_of, size_of};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
+use super::NoRoom;
 use super::arena::Arena;
 use super::busy::Busy;
 use crate::stack::{ReturnAddress, Stack};
@@ -49,15 +50,6 @@ pub(crate) struct Key<'a> {
     pub(crate) rate: usize,
 }
 
-/// Why a bucket could not be had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoBucket {
-    /// The table holds as many as its limit allows.
-    Limit,
-    /// The system gave no memory.
-    Memory,
-}
-
 #[derive(Debug)]
 pub(crate) struct Buckets {
     heads: [AtomicPtr<Bucket>; HEADS],
@@ -80,7 +72,9 @@ impl Bucket {
 
     /// Leaf first.
     pub(crate) fn frames(&self) -> &[ReturnAddress] {
-        let first = ptr::from_ref(self).wrapping_add(1).cast::<ReturnAddress>();
+        let behind = ptr::from_ref(self).addr() + size_of::<Self>();
+        // A pointer made from `&self` may reach no further than the header; `create` has exposed one to the whole block.
+        let first = ptr::with_exposed_provenance::<ReturnAddress>(behind);
         // SAFETY: buckets are made only by `Buckets::create`, which writes `depth` frames right behind the header
         // before anybody can see the bucket, in the same block of the arena, which outlives the bucket.
         unsafe { core::slice::from_raw_parts(first, self.depth as usize) }
@@ -147,13 +141,13 @@ impl Buckets {
         busy: &Busy<'_>,
         key: Key<'_>,
         limit: usize,
-    ) -> Result<&Bucket, NoBucket> {
+    ) -> Result<&Bucket, NoRoom> {
         if key.stack.is_truncated() {
             self.truncated_samples.fetch_add(1, Ordering::Relaxed);
         }
         let hash = hash(&key);
         let Some(head) = self.heads.get(hash as usize % HEADS) else {
-            return Err(NoBucket::Limit);
+            return Err(NoRoom::Limit);
         };
         // Acquire pairs with the Release of the push below: who sees a bucket sees its key and frames.
         let mut newest = head.load(Ordering::Acquire);
@@ -163,11 +157,11 @@ impl Buckets {
         // Reserved before it is made, so that the limit holds whatever the threads do.
         if self.len.fetch_add(1, Ordering::Relaxed) >= limit {
             self.len.fetch_sub(1, Ordering::Relaxed);
-            return Err(NoBucket::Limit);
+            return Err(NoRoom::Limit);
         }
         let Some(fresh) = self.create(busy, hash, &key) else {
             self.len.fetch_sub(1, Ordering::Relaxed);
-            return Err(NoBucket::Memory);
+            return Err(NoRoom::Memory);
         };
         loop {
             // SAFETY: `fresh` is initialised and not yet shared.
@@ -234,6 +228,8 @@ impl Buckets {
         let frames = key.stack.frames();
         let bytes = size_of::<Bucket>() + size_of_val(frames);
         let bucket: NonNull<Bucket> = self.arena.alloc(busy, bytes)?.cast();
+        // For `Bucket::frames`.
+        let _ = bucket.as_ptr().expose_provenance();
         let header = Bucket {
             next: AtomicPtr::new(ptr::null_mut()),
             hash,

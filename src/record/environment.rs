@@ -1,22 +1,23 @@
 //! `DEBUG_PPROF_RATE`, read inside the first allocation: no allocation, no lock of `std::env`.
 
+/// Mean bytes between samples; 0 is off, 1 samples everything.
+pub(crate) const RATE_VARIABLE: &core::ffi::CStr = c"DEBUG_PPROF_RATE";
+
 /// What the variable says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RateVariable {
+pub(super) enum RateVariable {
     Unset,
     Bytes(usize),
-    /// Set, but not a whole number of bytes. Reported later, outside malloc.
+    /// Set, but not a whole number of bytes.
     Bad,
 }
 
 impl RateVariable {
-    pub(crate) const NAME: &core::ffi::CStr = c"DEBUG_PPROF_RATE";
-
     /// Reads the variable. `getenv` walks `environ` in place; it races only with a `setenv`, which is why the first
     /// allocation, before `main`, is the time for it.
-    pub(crate) fn read() -> Self {
+    pub(super) fn read() -> Self {
         // SAFETY: the name is a C string; getenv does not keep it.
-        let value = unsafe { libc::getenv(Self::NAME.as_ptr()) };
+        let value = unsafe { libc::getenv(RATE_VARIABLE.as_ptr()) };
         if value.is_null() {
             return RateVariable::Unset;
         }

@@ -12,9 +12,9 @@
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
-use super::arena;
 use super::busy::Busy;
 use super::filter::Filter;
+use super::{NoRoom, arena};
 
 /// Slots whose addresses share a cache line.
 const SLOTS: usize = 8;
@@ -93,53 +93,58 @@ impl Live {
         self.filter.may_contain(address)
     }
 
-    /// Publishes a record of the block at `address`. False if there are `limit` records or no memory for one.
-    /// Returns, beside it, the payload of a stale record at the same address, which is now retired.
+    /// Publishes a record of the block at `address`, which has none: see `retire_stale`.
     pub(crate) fn insert(
         &self,
         _busy: &Busy<'_>,
         address: usize,
         payload: usize,
         limit: usize,
-    ) -> (bool, Option<usize>) {
-        let stale = if self.may_contain(address) {
-            self.retire(address)
-        } else {
-            None
-        };
-        if stale.is_some() {
-            self.stale.fetch_add(1, Ordering::Relaxed);
-        }
+    ) -> Result<(), NoRoom> {
         // Reserved first, so that the limit holds whatever the threads do.
-        if self.len.fetch_add(1, Ordering::Relaxed) < limit && self.place(address, payload) {
-            return (true, stale);
+        let placed = if self.len.fetch_add(1, Ordering::Relaxed) < limit {
+            self.place(address, payload)
+        } else {
+            Err(NoRoom::Limit)
+        };
+        if placed.is_err() {
+            self.len.fetch_sub(1, Ordering::Relaxed);
         }
-        self.len.fetch_sub(1, Ordering::Relaxed);
-        (false, stale)
+        placed
     }
 
-    fn place(&self, address: usize, payload: usize) -> bool {
+    /// Retires the record of a block that was freed without a word, if the address that was just allocated has one.
+    /// Returns its payload.
+    pub(crate) fn retire_stale(&self, address: usize) -> Option<usize> {
+        let stale = if self.may_contain(address) {
+            self.retire(address)?
+        } else {
+            return None;
+        };
+        self.stale.fetch_add(1, Ordering::Relaxed);
+        Some(stale)
+    }
+
+    fn place(&self, address: usize, payload: usize) -> Result<(), NoRoom> {
         for (nth, segment) in self.segments.iter().enumerate() {
-            let Some(first) = self.segment_or_map(nth, segment) else {
-                return false;
-            };
+            let first = self.segment_or_map(nth, segment).ok_or(NoRoom::Memory)?;
             for group in groups_of(first, nth, address) {
                 for (slot, held) in group.addresses.iter().zip(&group.payloads) {
-                    let free = slot.load(Ordering::Relaxed) == EMPTY
+                    let is_free = slot.load(Ordering::Relaxed) == EMPTY
                         && slot
                             .compare_exchange(EMPTY, HELD, Ordering::Acquire, Ordering::Relaxed)
                             .is_ok();
-                    if free {
+                    if is_free {
                         held.store(payload, Ordering::Relaxed);
                         self.filter.add(address);
                         // Release pairs with the Acquire in `find`: who sees the address sees its payload.
                         slot.store(address, Ordering::Release);
-                        return true;
+                        return Ok(());
                     }
                 }
             }
         }
-        false
+        Err(NoRoom::Limit)
     }
 
     /// Forgets the block at `address`, before its memory goes back to the inner allocator. Returns its payload, or

@@ -37,15 +37,16 @@ mod trace;
 
 use core::alloc::Layout;
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::limits::Limits;
 use crate::stack;
 
 pub(crate) use self::buckets::Bucket;
-use self::buckets::{Buckets, Key, NoBucket};
+use self::buckets::{Buckets, Key};
 pub(crate) use self::busy::Busy;
-pub(crate) use self::environment::RateVariable;
+pub(crate) use self::environment::RATE_VARIABLE;
+use self::environment::RateVariable;
 use self::folded::Folded;
 pub(crate) use self::folded::FoldedTotals;
 use self::live::{Held, Live};
@@ -73,6 +74,8 @@ struct Record {
     seeds: Seeds,
     limits: SetLimits,
     drops: Drops,
+    /// `DEBUG_PPROF_RATE` was set to something that is no rate, and nobody has been told.
+    bad_rate_variable: AtomicBool,
 }
 
 /// The limits in force, set with the rate at the first allocation.
@@ -125,6 +128,25 @@ struct Drops {
     bucket_limit: AtomicU64,
     live_limit: AtomicU64,
     no_memory: AtomicU64,
+}
+
+impl Drops {
+    /// The counter for `cause`, which is `limit` if that was reached.
+    fn of<'a>(&'a self, cause: NoRoom, limit: &'a AtomicU64) -> &'a AtomicU64 {
+        match cause {
+            NoRoom::Limit => limit,
+            NoRoom::Memory => &self.no_memory,
+        }
+    }
+}
+
+/// Why a table could not take an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NoRoom {
+    /// It holds as many as its limit allows.
+    Limit,
+    /// The system gave no memory.
+    Memory,
 }
 
 /// What a live record remembers of its sample: a bucket, or, if the sample was folded, its rate.
@@ -185,6 +207,7 @@ impl Record {
                 live_limit: AtomicU64::new(0),
                 no_memory: AtomicU64::new(0),
             },
+            bad_rate_variable: AtomicBool::new(false),
         }
     }
 
@@ -194,7 +217,11 @@ impl Record {
         self.limits.set(&defaults.limits);
         let rate = match RateVariable::read() {
             RateVariable::Bytes(bytes) => bytes,
-            RateVariable::Unset | RateVariable::Bad => defaults.rate,
+            RateVariable::Unset => defaults.rate,
+            RateVariable::Bad => {
+                self.bad_rate_variable.store(true, Ordering::Relaxed);
+                defaults.rate
+            }
         };
         self.rate.set_first(rate);
     }
@@ -227,8 +254,8 @@ pub(crate) fn alloc_slow(block: *mut u8, size: usize, defaults: &Defaults) {
             RECORD.drops.nested.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        if block == 0 {
-            // The inner allocator is out of memory: nothing was allocated.
+        if block == 0 && thread.is_suspended() {
+            // Only a request near `isize::MAX` gets here, and it fails.
             thread.countdown.set(before);
             return;
         }
@@ -251,10 +278,13 @@ pub(crate) fn alloc_slow(block: *mut u8, size: usize, defaults: &Defaults) {
             thread.countdown.set(left);
             return;
         }
-        thread
-            .countdown
-            .set(word.draw(thread.random.uniform(&RECORD.seeds)));
-        if let Some(rate @ 1..) = word.rate() {
+        let next = word.draw(thread.random.uniform(&RECORD.seeds));
+        thread.countdown.set(next);
+        // A request that failed is nothing to record. It has used up its bytes like any other: giving them back here,
+        // where the countdown is short, and not on the fast path, would leave short countdowns for what comes next.
+        if let Some(rate @ 1..) = word.rate()
+            && block != 0
+        {
             sample(&busy, block, size, rate, own_frame);
         }
     });
@@ -274,29 +304,29 @@ fn sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, own_frame: us
     let payload = match RECORD.buckets.find_or_insert(busy, key, limits.buckets) {
         Ok(bucket) => Payload::Bucket(bucket),
         Err(cause) => {
-            let count = match cause {
-                NoBucket::Limit => &RECORD.drops.bucket_limit,
-                NoBucket::Memory => &RECORD.drops.no_memory,
-            };
-            count.fetch_add(1, Ordering::Relaxed);
+            let drops = &RECORD.drops;
+            drops
+                .of(cause, &drops.bucket_limit)
+                .fetch_add(1, Ordering::Relaxed);
             Payload::Folded { rate }
         }
     };
-    let (kept, stale) = RECORD
-        .live
-        .insert(busy, block, payload.pack(), limits.live_records);
-    if let Some(stale) = stale {
-        // The size of a block that was freed past the wrapper is known only to its bucket.
+    if let Some(stale) = RECORD.live.retire_stale(block) {
+        // Its size is known only to its bucket. A folded one stays in the folded bytes in use.
         Payload::unpack(stale).count_free(0);
     }
-    if kept {
-        payload.count_alloc(size);
-    } else {
+    let kept = RECORD
+        .live
+        .insert(busy, block, payload.pack(), limits.live_records);
+    payload.count_alloc(size);
+    if let Err(cause) = kept {
         // Its free will not be recognised, so it counts as freed at once: allocated totals stay true, and in-use
         // does not grow for ever.
-        RECORD.drops.live_limit.fetch_add(1, Ordering::Relaxed);
-        RECORD.folded.count_alloc(size, rate);
-        RECORD.folded.count_free(size, rate);
+        let drops = &RECORD.drops;
+        drops
+            .of(cause, &drops.live_limit)
+            .fetch_add(1, Ordering::Relaxed);
+        payload.count_free(size);
     }
 }
 
@@ -341,6 +371,11 @@ pub(crate) fn realloc_settle(held: HeldRecord, size: usize, moved: *mut u8) {
 /// wrapper: no wrapper is the global allocator.
 pub(crate) fn sample_rate() -> Option<usize> {
     RECORD.rate.word().rate()
+}
+
+/// Takes the news, once, that `DEBUG_PPROF_RATE` holds no rate. Nothing may be written where it was found out.
+pub(crate) fn take_bad_rate_variable() -> bool {
+    RECORD.bad_rate_variable.swap(false, Ordering::Relaxed)
 }
 
 /// Sets the rate for all threads, from their next allocation on.

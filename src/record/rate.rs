@@ -52,7 +52,8 @@ impl Rate {
     pub(crate) fn set(&self, bytes: usize) {
         let rate = bytes.min(MAX_RATE) as i64;
         let next = |word: i64| {
-            RateWord(word).rate()?;
+            // The same rate needs no new generation.
+            RateWord(word).rate().filter(|now| *now as i64 != rate)?;
             let generation = ((word >> GENERATION_SHIFT) + 1).min(MAX_GENERATION);
             Some(generation << GENERATION_SHIFT | rate)
         };
@@ -127,6 +128,9 @@ mod tests {
             rate.set(bytes);
             let longest = rate.word().draw(f64::powi(2.0, -53));
             assert!(!rate.word().is_above(longest));
+            rate.set(bytes);
+            assert!(!rate.word().is_above(longest), "the same rate is no change");
+            rate.set(7);
             rate.set(bytes);
             assert!(rate.word().is_above(longest), "rate {bytes}");
         }

@@ -58,6 +58,10 @@ impl Thread {
         self.suspensions.set(nested.saturating_add(1));
     }
 
+    pub(super) fn is_suspended(&self) -> bool {
+        self.suspensions.get() > 0
+    }
+
     pub(super) fn resume(&self) {
         let nested = self.suspensions.get().saturating_sub(1);
         self.suspensions.set(nested);

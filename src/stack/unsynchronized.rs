@@ -7,14 +7,17 @@ use super::{ReturnAddress, Stack};
 use crate::record::Busy;
 
 pub(super) fn walk(_busy: &Busy<'_>, own_frame: usize, depth: usize, stack: &mut Stack) {
+    let mut is_own = true;
     // SAFETY: "unsynchronized" asks that no other thread walks through the crate's lock-guarded state at the same
     // time; the libunwind and libgcc back ends of Unix have none, the walk only reads its own thread's stack and the
-    // loader's lock-free table of objects. `backtrace::trace` would take a process-wide lock that a panicking thread
+    // loader's table of objects, lock-free since glibc 2.35. `backtrace::trace` would take a process-wide lock that a panicking thread
     // holds while it allocates.
     unsafe {
         backtrace::trace_unsynchronized(|frame| {
-            // The stack grows down: frames of the profiler lie at or below its outermost function's locals.
-            if frame.sp() as usize <= own_frame {
+            // The stack grows down: frames of the profiler lie at or below its outermost function's locals. Asked only
+            // up to the first frame above them: further frames may be on another stack, which a signal interrupted.
+            is_own = is_own && frame.sp() as usize <= own_frame;
+            if is_own {
                 return true;
             }
             // The frame behind the thread's first function has no return address.

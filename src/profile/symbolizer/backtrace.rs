@@ -44,19 +44,23 @@ fn lines_of(address: ReturnAddress) -> Vec<Found> {
     lines
 }
 
-/// The linker's name of the function that contains `address`, a call address.
+/// The linker's names of the functions that contain `addresses`, call addresses; those that have none are left out.
 #[cfg(feature = "http")]
-pub(in crate::profile) fn linker_name(address: usize) -> Option<String> {
-    let mut found = None;
+pub(in crate::profile) fn linker_names(addresses: &[usize]) -> Vec<(usize, String)> {
+    let mut names = Vec::new();
     on_own_thread(|| {
-        backtrace::resolve(address.wrapping_add(1) as *mut _, |symbol| {
-            // The last is the function that the address is in; those before are inlined into it.
-            found = symbol
-                .name()
-                .map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned());
-        });
+        for address in addresses {
+            let mut found = None;
+            backtrace::resolve(address.wrapping_add(1) as *mut _, |symbol| {
+                // The last is the function that the address is in; those before are inlined into it.
+                found = symbol
+                    .name()
+                    .map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned());
+            });
+            names.extend(found.map(|name| (*address, name)));
+        }
     });
-    found
+    names
 }
 
 fn on_own_thread(work: impl FnOnce() + Send) {
@@ -70,6 +74,9 @@ fn on_own_thread(work: impl FnOnce() + Send) {
         let thread = thread::Builder::new()
             .name("debug-pprof-sym".into())
             .stack_size(STACK);
-        let _ = thread.spawn_scoped(scope, work);
+        if let Ok(thread) = thread.spawn_scoped(scope, work) {
+            // Joined, so that a panic in a parser of debug information ends there and not in the caller.
+            let _ = thread.join();
+        }
     });
 }

@@ -11,7 +11,7 @@ use self::backtrace as chosen;
 use self::none as chosen;
 
 #[cfg(feature = "http")]
-pub(super) use chosen::linker_name;
+pub(super) use chosen::linker_names;
 pub(super) use chosen::look_up;
 
 /// A source position, as it was found.

@@ -10,6 +10,6 @@ pub(in crate::profile) fn look_up<T: Sync>(
 }
 
 #[cfg(feature = "http")]
-pub(in crate::profile) fn linker_name(_address: usize) -> Option<String> {
-    None
+pub(in crate::profile) fn linker_names(_addresses: &[usize]) -> Vec<(usize, String)> {
+    Vec::new()
 }

@@ -12,7 +12,7 @@ fn count(
     size: usize,
     rate: usize,
     limit: usize,
-) -> Result<(), NoBucket> {
+) -> Result<(), NoRoom> {
     let stack = Stack::of(frames);
     Thread::with(|thread| {
         let busy = Busy::enter(thread).unwrap();
@@ -98,14 +98,7 @@ fn the_limit_holds_and_known_keys_are_still_found() {
     let buckets = Buckets::new();
     for nth in 0..100 {
         let made = count(&buckets, &[nth], 8, 1, 10);
-        assert_eq!(
-            made,
-            if nth < 10 {
-                Ok(())
-            } else {
-                Err(NoBucket::Limit)
-            }
-        );
+        assert_eq!(made, if nth < 10 { Ok(()) } else { Err(NoRoom::Limit) });
     }
     assert_eq!(count(&buckets, &[3], 8, 1, 10), Ok(()));
     assert_eq!(buckets.len(), 10);

@@ -7,7 +7,7 @@ use super::*;
 use crate::record::random::SplitMix;
 use crate::record::thread::Thread;
 
-fn insert(live: &Live, address: usize, payload: usize, limit: usize) -> (bool, Option<usize>) {
+fn insert(live: &Live, address: usize, payload: usize, limit: usize) -> Result<(), NoRoom> {
     Thread::with(|thread| {
         let busy = Busy::enter(thread).unwrap();
         live.insert(&busy, address, payload, limit)
@@ -24,8 +24,8 @@ fn random_operations_give_what_a_hash_map_gives() {
         let address = 0x10_0000 + 16 * (random.next() as usize % 20_000);
         match random.next() % 4 {
             0 | 1 => {
-                let (kept, stale) = insert(&live, address, step << 3, usize::MAX);
-                assert!(kept);
+                let stale = live.retire_stale(address);
+                insert(&live, address, step << 3, usize::MAX).unwrap();
                 assert_eq!(stale, model.insert(address, step << 3));
             }
             2 => assert_eq!(live.retire(address), model.remove(&address)),
@@ -64,8 +64,8 @@ fn blocks_freed_by_another_thread_are_always_found() {
                 for nth in 0..50_000_usize {
                     // The same addresses over and over, as an allocator hands them out.
                     let address = 0x10_0000 + thread * 0x10_0000 + 16 * (nth % 97);
-                    let kept = insert(live, address, nth << 1, usize::MAX).0;
-                    assert!(kept);
+                    assert_eq!(live.retire_stale(address), None);
+                    insert(live, address, nth << 1, usize::MAX).unwrap();
                     if send.send((address, nth << 1)).is_err() {
                         return;
                     }
@@ -86,10 +86,11 @@ fn blocks_freed_by_another_thread_are_always_found() {
 fn the_limit_holds() {
     let live = Live::new();
     for nth in 0..20 {
-        assert_eq!(insert(&live, 0x1000 + 16 * nth, 0, 10).0, nth < 10);
+        let made = insert(&live, 0x1000 + 16 * nth, 0, 10);
+        assert_eq!(made, if nth < 10 { Ok(()) } else { Err(NoRoom::Limit) });
     }
     live.retire(0x1000);
-    assert!(insert(&live, 0x9000, 0, 10).0);
+    assert_eq!(insert(&live, 0x9000, 0, 10), Ok(()));
     assert_eq!(live.len(), 10);
 }
 
@@ -99,7 +100,7 @@ fn a_record_costs_no_more_than_64_bytes() {
     let mut random = SplitMix::new(3);
     for n in [1_000, 20_480, 200_000] {
         while live.len() < n {
-            insert(&live, (random.next() >> 17) as usize & !15, 0, usize::MAX);
+            insert(&live, (random.next() >> 17) as usize & !15, 0, usize::MAX).unwrap();
         }
         let bytes = live.mapped() / n;
         assert!(bytes <= 64, "{bytes} bytes a record at {n} records");

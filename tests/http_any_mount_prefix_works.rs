@@ -1,7 +1,10 @@
 //! `respond` takes full paths, paths under a prefix, and what a framework's nesting leaves of them.
 #![cfg(feature = "http")]
 
-use debug_pprof::http::{Request, respond};
+mod http_client;
+
+use debug_pprof::http::Request;
+use http_client::respond;
 
 #[test]
 fn the_name_is_found_under_any_prefix() {
@@ -49,7 +52,7 @@ fn the_name_is_found_under_any_prefix() {
         );
     }
     for target in ["/", "", "/debug/pprof/", "/admin/debug/pprof/?x"] {
-        let page = String::from_utf8(respond(&Request::get(target)).body).expect("UTF-8");
+        let page = respond(&Request::get(target)).text();
         assert!(page.contains("<a href='heap?debug=1'>heap</a>"), "{target}");
     }
 }
@@ -70,9 +73,9 @@ fn the_missing_slash_is_added_without_leading_elsewhere() {
             "{target}"
         );
     }
-    let page = respond(&Request::get("/debug/pprof?<script>\"&'")).body;
+    let page = respond(&Request::get("/debug/pprof?<script>\"&'")).text();
     assert_eq!(
-        String::from_utf8(page).expect("UTF-8"),
+        page,
         "<a href=\"/debug/pprof/?&lt;script&gt;&#34;&amp;&#39;\">Temporary Redirect</a>.\n\n"
     );
 }

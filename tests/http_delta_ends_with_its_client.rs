@@ -6,7 +6,7 @@ mod http_client;
 use std::io::Write;
 
 use debug_pprof::http::Server;
-use http_client::{connect, get_when_free};
+use http_client::{get_when_free, send};
 
 #[global_allocator]
 static ALLOC: debug_pprof::ProfiledAllocator = debug_pprof::ProfiledAllocator::system();
@@ -18,8 +18,7 @@ fn its_place_is_free_again() {
     let addr = server.local_addr().expect("TCP");
     let request = "GET /debug/pprof/heap?seconds=3600 HTTP/1.1\r\nHost: localhost\r\n\r\n";
     for more in ["", "garbage that hides the end"] {
-        let mut stream = connect(addr);
-        stream.write_all(request.as_bytes()).expect("write");
+        let mut stream = send(addr, request.as_bytes());
         stream.write_all(more.as_bytes()).expect("write");
         drop(stream);
         // There is one place for deltas; this would be 503 for an hour.

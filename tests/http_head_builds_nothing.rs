@@ -3,8 +3,8 @@
 
 mod http_client;
 
-use debug_pprof::http::{Request, respond};
-use http_client::{ask, get};
+use debug_pprof::http::Request;
+use http_client::{ask, get, respond};
 
 // No allocator is installed here: building a profile would be a 503.
 

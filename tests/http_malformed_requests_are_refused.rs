@@ -6,7 +6,7 @@ mod http_client;
 use std::io::{Read, Write};
 
 use debug_pprof::http::{MAX_BODY_BYTES, MAX_HEAD_BYTES, Server};
-use http_client::{Answer, connect, exchange, get};
+use http_client::{Answer, connect, exchange, get, send};
 
 /// `POST /symbol` with these header lines and this body.
 fn post(headers: &str, body: &str) -> Vec<u8> {
@@ -183,7 +183,7 @@ fn dripped(addr: std::net::SocketAddr, bytes: &[u8]) -> Answer {
         // The server may have made up its mind.
         let _ = stream.write_all(&[*byte]);
     }
-    http_client::read_answer(&mut stream)
+    http_client::read_answer(&mut stream, bytes)
 }
 
 #[test]
@@ -203,8 +203,7 @@ fn elsewhere_is_gos_404() {
 fn a_cut_off_request_is_no_request() {
     let addr = debug_pprof::serve("127.0.0.1:0").expect("a server");
     for (sent, expected) in [("", ""), ("GET /debug/pprof/ HT", "HTTP/1.1 400 ")] {
-        let mut stream = connect(addr);
-        stream.write_all(sent.as_bytes()).expect("write");
+        let mut stream = send(addr, sent.as_bytes());
         stream
             .shutdown(std::net::Shutdown::Write)
             .expect("shutdown");

@@ -4,10 +4,9 @@
 mod http_client;
 
 use std::fs;
-use std::io::{Read, Write};
 
 use debug_pprof::http::Server;
-use http_client::{connect, get};
+use http_client::{get, send, try_read_answer};
 
 #[global_allocator]
 static ALLOC: debug_pprof::ProfiledAllocator = debug_pprof::ProfiledAllocator::system();
@@ -34,19 +33,15 @@ fn nothing_is_left() {
         "GET /debug/pprof/heap?seconds=3600 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         "GET /debug/pprof/mutex?seconds=3600 HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ];
-    let mut clients = requests.map(|request| {
-        let mut stream = connect(addr);
-        stream.write_all(request.as_bytes()).expect("write");
-        stream
-    });
+    let clients = requests.map(|request| (send(addr, request.as_bytes()), request));
     assert_eq!(get(addr, "/debug/pprof/").status, 200);
     // One that accepts, and one for each of them: accepting is in order.
     assert!(threads().len() > requests.len(), "{:?}", threads());
     server.shutdown();
     assert_eq!(threads(), Vec::<String>::new());
-    for stream in &mut clients {
+    for (mut stream, request) in clients {
         // Whatever was said, and a reset counts as an end.
-        let _ = stream.read_to_end(&mut Vec::new());
+        let _ = try_read_answer(&mut stream, request.as_bytes());
     }
     assert!(std::net::TcpStream::connect(addr).is_err());
 }

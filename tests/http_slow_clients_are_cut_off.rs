@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use debug_pprof::http::Server;
-use http_client::{connect, read_answer};
+use http_client::{connect, read_answer, send};
 
 fn impatient_server() -> Server {
     let builder = Server::builder()
@@ -31,9 +31,12 @@ fn half_a_head_and_half_a_body_are_told() {
     let post =
         "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n0x";
     for begun in ["GET /debug", "GET / HTTP/1.1\r\nHost: ", post] {
-        let mut stream = connect(server.local_addr().expect("TCP"));
-        stream.write_all(begun.as_bytes()).expect("write");
-        assert_eq!(read_answer(&mut stream).status, 408, "{begun:?}");
+        let mut stream = send(server.local_addr().expect("TCP"), begun.as_bytes());
+        assert_eq!(
+            read_answer(&mut stream, begun.as_bytes()).status,
+            408,
+            "{begun:?}"
+        );
     }
 }
 

@@ -5,7 +5,7 @@ mod http_client;
 
 use std::io::{Read, Write};
 
-use http_client::{connect, exchange, read_answer};
+use http_client::{exchange, read_answer, send};
 
 #[test]
 fn the_body_is_read_to_its_length() {
@@ -30,13 +30,12 @@ fn the_body_is_read_to_its_length() {
 #[test]
 fn a_client_that_waits_for_100_gets_it() {
     let addr = debug_pprof::serve("127.0.0.1:0").expect("a server");
-    let mut stream = connect(addr);
     let head = "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\
                 Content-Length: 3\r\n\r\n";
-    stream.write_all(head.as_bytes()).expect("write");
+    let mut stream = send(addr, head.as_bytes());
     let mut interim = [0; 25];
     stream.read_exact(&mut interim).expect("an interim answer");
     assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(b"0x1").expect("write");
-    assert_eq!(read_answer(&mut stream).status, 200);
+    assert_eq!(read_answer(&mut stream, head.as_bytes()).status, 200);
 }

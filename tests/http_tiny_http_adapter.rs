@@ -5,8 +5,8 @@ mod http_client;
 
 use std::net::SocketAddr;
 
-use debug_pprof::http::{MAX_BODY_BYTES, Request, respond};
-use http_client::ask;
+use debug_pprof::http::{MAX_BODY_BYTES, Request};
+use http_client::{CLOSE, ask, exchange, respond};
 
 #[test]
 fn answers_are_the_same() {
@@ -17,7 +17,6 @@ fn answers_are_the_same() {
             debug_pprof::http::tiny_http::respond(request).expect("an answer");
         }
     });
-    let close = "Connection: close\r\n";
     for (method, target) in [
         ("GET", "/debug/pprof/"),
         ("GET", "/debug/pprof/goroutine?debug=1"),
@@ -29,7 +28,7 @@ fn answers_are_the_same() {
         ("HEAD", "/debug/pprof/mutex"),
     ] {
         let expected = respond(&Request::new(method, target, Vec::new()));
-        let answer = ask(addr, method, target, close);
+        let answer = ask(addr, method, target, CLOSE);
         assert_eq!(answer.status, expected.status, "{method} {target}");
         assert_eq!(answer.body, expected.body, "{method} {target}");
         for (name, value) in &expected.headers {
@@ -43,7 +42,7 @@ fn answers_are_the_same() {
     let length = MAX_BODY_BYTES + 1;
     let body = "1".repeat(length);
     let request = format!(
-        "POST /debug/pprof/symbol HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        "POST /debug/pprof/symbol HTTP/1.1\r\nHost: a\r\n{CLOSE}Content-Length: {length}\r\n\r\n{body}"
     );
-    assert_eq!(http_client::exchange(addr, request.as_bytes()).status, 413);
+    assert_eq!(exchange(addr, request.as_bytes()).status, 413);
 }

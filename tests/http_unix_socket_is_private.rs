@@ -23,7 +23,7 @@ fn status(path: &Path) -> u16 {
     // Any host will do: no browser gets here.
     let request = b"GET /debug/pprof/ HTTP/1.1\r\nHost: whatever\r\n\r\n";
     stream.write_all(request).expect("write");
-    http_client::read_answer(&mut stream).status
+    http_client::read_answer(&mut stream, request).status
 }
 
 #[test]

@@ -3,11 +3,10 @@
 
 mod http_client;
 
-use std::io::Write;
 use std::net::TcpStream;
 
 use debug_pprof::http::Server;
-use http_client::{connect, get, get_when_free};
+use http_client::{get, get_when_free, send};
 
 #[global_allocator]
 static ALLOC: debug_pprof::ProfiledAllocator = debug_pprof::ProfiledAllocator::system();
@@ -18,10 +17,8 @@ fn the_delta_too_many_gets_503_and_heap_answers() {
     let server = builder.start().expect("a server");
     let addr = server.local_addr().expect("TCP");
     let ask = |target: &str| -> TcpStream {
-        let mut stream = connect(addr);
         let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        stream.write_all(request.as_bytes()).expect("write");
-        stream
+        send(addr, request.as_bytes())
     };
     // Four of any kind; they wait for an hour.
     let targets = ["heap", "allocs", "goroutine", "mutex"];

@@ -1,16 +1,17 @@
 //! A port that is taken ends the example with a message that says what to do, not with a panic.
 
-#[path = "leaky_service/build.rs"]
-mod build;
+mod example_binary;
 
 use std::net::TcpListener;
 use std::process::Command;
+
+use example_binary::{Build, executable};
 
 #[test]
 fn busy_port_is_a_message_and_exit_code_1() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let addr = taken.local_addr().expect("it is bound").to_string();
-    let output = Command::new(build::executable(build::Build::Debug))
+    let output = Command::new(executable("leaky_service", Build::Debug, &[]))
         .args(["--seconds", "60"])
         .env("DEBUG_PPROF_ADDR", &addr)
         .output()

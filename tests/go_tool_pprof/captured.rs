@@ -4,21 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::leaky_service::{Build, Config, LeakyService};
+use crate::example_binary::Build;
+use crate::leaky_service::{Config, LeakyService};
 use crate::validator::{Expect, Kind, Profile};
-
-/// All leaks done, everything sampled.
-const EXACT: Config = Config::new(Build::Debug, 1, 32);
-
-/// How often each leak happens before a cap of 32 MiB is reached, by `examples/leaky_service/leak_cap.rs`:
-/// 78 turns of four pages, four pictures and one ticker.
-const TICKERS: i64 = 78;
-const PAGES: i64 = 4 * TICKERS;
-
-/// What stays alive of each leak.
-pub(crate) const CACHE_BYTES: i64 = PAGES * (64 << 10);
-pub(crate) const PREVIEWS_BYTES: i64 = PAGES * (36 << 10);
-pub(crate) const TICKERS_BYTES: i64 = TICKERS * (24 << 10);
 
 pub(crate) struct Captured {
     pub(crate) profile: Profile,
@@ -62,13 +50,13 @@ fn save(name: &str, body: &[u8]) -> PathBuf {
 
 pub(crate) fn first_run() -> &'static Captured {
     static RUN: OnceLock<Captured> = OnceLock::new();
-    RUN.get_or_init(|| Captured::take("first", &EXACT))
+    RUN.get_or_init(|| Captured::take("first", &Config::exact(Build::Debug)))
 }
 
 /// The same program in another process: other addresses, the same leaks.
 pub(crate) fn second_run() -> &'static Captured {
     static RUN: OnceLock<Captured> = OnceLock::new();
-    RUN.get_or_init(|| Captured::take("second", &EXACT))
+    RUN.get_or_init(|| Captured::take("second", &Config::exact(Build::Debug)))
 }
 
 /// As it is used: an optimised build, sampled at the default rate.

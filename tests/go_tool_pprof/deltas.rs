@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::leaky_service::{Build, Config, LeakyService};
+use crate::example_binary::Build;
+use crate::leaky_service::{Config, LeakyService};
 use crate::top::Top;
 use crate::validator::{Expect, Kind};
 

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use crate::example_binary::Build;
 use crate::go_pprof::{pprof, try_pprof};
-use crate::http_get;
-use crate::leaky_service::{Build, Config, LeakyService};
+use crate::http_client::{ask, get};
+use crate::leaky_service::{Config, LeakyService};
 use crate::top::Top;
-use crate::validator::{self, Expect, Kind};
+use crate::validator::{Expect, Kind};
 
 #[test]
 fn every_profile_is_valid_and_opens() {
@@ -85,20 +86,16 @@ fn token_is_taken_from_the_url() {
     config.token_file = Some(file);
     let service = LeakyService::start(&config);
     service.wait_until_full();
-    let host = service.addr;
+    let (addr, host) = (service.addr, service.checked_addr());
 
     let top = Top::of(&[&format!("http://user:{token}@{host}/debug/pprof/heap")]);
     assert!(top.row("cache::remember").cum > 0, "{top:#?}");
 
-    let bearer = format!("Authorization: Bearer {token}");
-    let response = http_get::get_with(host, "/debug/pprof/heap", &[&bearer]).expect("an answer");
-    assert_eq!(response.status, 200, "{}", response.text());
-    validator::assert_valid(
-        &response.body,
-        Expect::new(Kind::Heap).binary("leaky_service"),
-    );
+    let bearer = format!("Authorization: Bearer {token}\r\n");
+    let answer = ask(addr, "GET", "/debug/pprof/heap", &bearer);
+    assert_eq!(answer.status, 200, "{}", answer.text());
 
-    let refusal = http_get::get(host, "/debug/pprof/heap").expect("an answer");
+    let refusal = get(addr, "/debug/pprof/heap");
     assert_eq!(refusal.status, 401);
     let text = refusal.text();
     for url in [

@@ -12,11 +12,13 @@ mod top;
 mod views;
 mod web_pages;
 
+#[path = "../example_binary/mod.rs"]
+mod example_binary;
 #[path = "../go_pprof/mod.rs"]
 mod go_pprof;
-#[path = "../http_get/mod.rs"]
-mod http_get;
+#[path = "../http_client/mod.rs"]
+mod http_client;
 #[path = "../leaky_service/mod.rs"]
 mod leaky_service;
-#[path = "../validator/mod.rs"]
-mod validator;
+
+use http_client::validator;

@@ -1,6 +1,7 @@
 //! The text form (`?debug=1`), which the tool parses, scales and names by itself with `/symbol`.
 
-use crate::leaky_service::{Build, Config, LeakyService};
+use crate::example_binary::Build;
+use crate::leaky_service::{Config, LeakyService};
 use crate::top::Top;
 use crate::validator::{Expect, Kind};
 

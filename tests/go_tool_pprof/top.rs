@@ -1,7 +1,9 @@
 //! `-top`: the table, and what it must say about the leaks.
 
-use crate::captured::{self, CACHE_BYTES, PREVIEWS_BYTES, TICKERS_BYTES};
+use crate::captured;
+use crate::example_binary::Build;
 use crate::go_pprof::pprof;
+use crate::leaky_service::{CACHE_BYTES, PREVIEWS_BYTES, TICKERS_BYTES, executable};
 
 /// What `-top` prints.
 #[derive(Debug)]
@@ -212,7 +214,7 @@ fn build_id_is_the_one_in_the_executable() {
         })
         .collect();
     assert!(id.len() >= 8, "{build_id:?}");
-    let executable = crate::leaky_service::executable(crate::leaky_service::Build::Debug);
+    let executable = executable(Build::Debug);
     let bytes = std::fs::read(executable).expect("it has just run");
     assert!(
         bytes.windows(id.len()).any(|window| window == id),

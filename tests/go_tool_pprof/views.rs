@@ -1,8 +1,9 @@
 //! The other text views of one profile.
 
 use crate::captured;
+use crate::example_binary::Build;
 use crate::go_pprof::pprof;
-use crate::leaky_service::{Build, executable};
+use crate::leaky_service::executable;
 use crate::top::Top;
 
 fn view(args: &[&str]) -> String {

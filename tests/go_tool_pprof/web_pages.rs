@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::captured;
 use crate::go_pprof::spawn_pprof;
-use crate::http_get::{self, Response};
+use crate::http_client::{CLOSE, ask, try_get};
 
 /// The tool as a web server, killed when dropped.
 struct WebInterface {
@@ -25,7 +25,7 @@ impl WebInterface {
             tool: spawn_pprof(&[&format!("-http={addr}"), "-no_browser", file]),
             addr,
         };
-        while http_get::get(addr, "/ui/").is_err() {
+        while try_get(addr, "/ui/", CLOSE).is_err() {
             let status = web.tool.try_wait().expect("it is our child");
             assert!(status.is_none(), "go tool pprof -http ended: {status:?}");
             thread::sleep(Duration::from_millis(20));
@@ -35,9 +35,9 @@ impl WebInterface {
 
     #[track_caller]
     fn page(&self, path: &str) -> String {
-        let response: Response = http_get::get(self.addr, path).expect("the tool answers");
-        assert_eq!(response.status, 200, "{path}: {}", response.text());
-        response.text()
+        let answer = ask(self.addr, "GET", path, CLOSE);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.text()
     }
 }
 

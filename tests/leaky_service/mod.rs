@@ -1,22 +1,37 @@
-//! `examples/leaky_service` as a process: built, started, read, and killed when dropped.
+//! `examples/leaky_service` as a process, and its profiles.
 
 #![allow(dead_code, reason = "each test crate uses the part that it needs")]
 
-mod build;
+mod checking_proxy;
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
+use std::process::Command;
 
-pub(crate) use self::build::{Build, executable};
-use crate::http_get::{self, Response};
-use crate::validator::{self, Expect, Profile};
+use crate::example_binary::{self, Build, Process};
+use crate::http_client::validator::{self, Expect, Profile};
+use crate::http_client::{self, Answer};
+
+/// Its file name.
+pub(crate) const NAME: &str = "leaky_service";
 
 /// Orphans of a killed test run end by themselves.
 const SECONDS_AT_MOST: &str = "600";
+
+/// How often each leak happens in an [exact](Config::exact) run, by `examples/leaky_service/leak_cap.rs`: 78 turns of
+/// four pages, four pictures and one ticker.
+const TICKERS: i64 = 78;
+const PAGES: i64 = 4 * TICKERS;
+
+/// What stays alive of each leak in an exact run.
+pub(crate) const CACHE_BYTES: i64 = PAGES * (64 << 10);
+pub(crate) const PREVIEWS_BYTES: i64 = PAGES * (36 << 10);
+pub(crate) const TICKERS_BYTES: i64 = TICKERS * (24 << 10);
+
+/// Builds it.
+pub(crate) fn executable(build: Build) -> PathBuf {
+    example_binary::executable(NAME, build, &[])
+}
 
 /// How to start it.
 #[derive(Debug, Clone)]
@@ -37,99 +52,66 @@ impl Config {
             token_file: None,
         }
     }
+
+    /// Everything is sampled, and the leaks end soon.
+    pub(crate) const fn exact(build: Build) -> Config {
+        Config::new(build, 1, 32)
+    }
 }
 
 pub(crate) struct LeakyService {
-    child: Child,
-    lines: Receiver<String>,
+    process: Process,
     /// Where the profiler listens.
     pub(crate) addr: SocketAddr,
 }
 
 impl LeakyService {
-    /// Starts it on a free port and reads the port from its output.
     pub(crate) fn start(config: &Config) -> LeakyService {
-        let mut command = Command::new(executable(config.build));
+        LeakyService::start_executable(executable(config.build), config)
+    }
+
+    /// Starts this copy of the executable, whatever was done to it, on a free port.
+    pub(crate) fn start_executable(executable: PathBuf, config: &Config) -> LeakyService {
+        let mut command = Command::new(executable);
         command
-            .args([
-                "--seconds",
-                SECONDS_AT_MOST,
-                "--leak-mb",
-                &config.leak_mb.to_string(),
-            ])
+            .args(["--seconds", SECONDS_AT_MOST])
+            .args(["--leak-mb", &config.leak_mb.to_string()])
             .env("DEBUG_PPROF_ADDR", "127.0.0.1:0")
             .env("DEBUG_PPROF_RATE", config.rate.to_string())
-            .env_remove("DEBUG_PPROF_TOKEN_FILE")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+            .env_remove("DEBUG_PPROF_TOKEN_FILE");
         if let Some(file) = &config.token_file {
             command.env("DEBUG_PPROF_TOKEN_FILE", file);
         }
-        let mut child = command.spawn().expect("leaky_service can be started");
-        let lines = read_lines(child.stdout.take().expect("its output is piped"));
-        let line = wait_for(&lines, "profiler  http");
-        let host = line
-            .split("http://")
-            .nth(1)
-            .and_then(|url| url.split('/').next());
-        let addr = host
-            .and_then(|host| host.parse().ok())
-            .unwrap_or_else(|| panic!("no address in {line:?}"));
-        LeakyService { child, lines, addr }
+        let process = Process::start(&mut command);
+        let addr = process.wait_for_addr("profiler  http");
+        LeakyService { process, addr }
     }
 
     /// Returns when all leaks are complete: from then on in-use memory is the same in every run.
     pub(crate) fn wait_until_full(&self) {
-        wait_for(&self.lines, "leak cap reached");
+        self.process.wait_for("leak cap reached");
     }
 
+    /// For another client, whose profiles the validator is to see as well.
+    pub(crate) fn checked_addr(&self) -> SocketAddr {
+        checking_proxy::start(self.addr)
+    }
+
+    /// As `checked_addr`, as a whole.
     pub(crate) fn url(&self, profile: &str) -> String {
-        format!("http://{}/debug/pprof/{profile}", self.addr)
+        format!("http://{}/debug/pprof/{profile}", self.checked_addr())
     }
 
-    pub(crate) fn get(&self, profile: &str) -> Response {
-        http_get::get(self.addr, &format!("/debug/pprof/{profile}")).expect("the profiler answers")
+    pub(crate) fn get(&self, profile: &str) -> Answer {
+        http_client::get(self.addr, &format!("/debug/pprof/{profile}"))
     }
 
-    /// Fetches and validates.
+    /// Fetches, and validates with all that is known of the service.
     #[track_caller]
     pub(crate) fn profile(&self, path: &str, expect: Expect) -> (Vec<u8>, Profile) {
-        let response = self.get(path);
-        assert_eq!(response.status, 200, "{path}: {}", response.text());
-        let profile = validator::assert_valid(&response.body, expect.binary("leaky_service"));
-        (response.body, profile)
+        let answer = self.get(path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        let profile = validator::assert_valid(&answer.body, expect.binary(NAME));
+        (answer.body, profile)
     }
-}
-
-impl Drop for LeakyService {
-    fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to kill.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Reads to the end on a thread, so that the child never blocks on a full pipe.
-fn read_lines(stdout: ChildStdout) -> Receiver<String> {
-    let (sender, lines) = mpsc::channel();
-    thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            // Nobody listens any more: keep reading.
-            let _ = sender.send(line);
-        }
-    });
-    lines
-}
-
-fn wait_for(lines: &Receiver<String>, text: &str) -> String {
-    let mut said = Vec::new();
-    for line in lines {
-        if line.contains(text) {
-            return line;
-        }
-        said.push(line);
-    }
-    panic!(
-        "leaky_service ended before it said {text:?}; it said {said:#?}, and see above for its errors"
-    );
 }

@@ -13,6 +13,20 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// By Go's name for it.
+    pub(crate) fn named(name: &str) -> Option<Kind> {
+        Some(match name {
+            "heap" => Kind::Heap,
+            "allocs" => Kind::Allocs,
+            "goroutine" => Kind::Goroutine,
+            "threadcreate" => Kind::ThreadCreate,
+            "block" => Kind::Block,
+            "mutex" => Kind::Mutex,
+            "profile" => Kind::Cpu,
+            _ => return None,
+        })
+    }
+
     /// Go's `(type, unit)` pairs, in Go's order.
     pub(crate) fn sample_types(self) -> &'static [(&'static str, &'static str)] {
         match self {
@@ -67,7 +81,7 @@ pub(crate) struct Expect {
     pub(crate) kind: Kind,
     pub(crate) form: Form,
     pub(crate) is_delta: bool,
-    /// The exact period; `None` takes any positive one.
+    /// The exact period; `None` takes any sampling rate, 0 for "off" included.
     pub(crate) period: Option<i64>,
     /// The basename of the main binary; `None` takes any executable's.
     pub(crate) binary: Option<&'static str>,
@@ -83,6 +97,18 @@ impl Expect {
             period: None,
             binary: None,
         }
+    }
+
+    /// What an answer with this file name holds, such as `heap` or `allocs-delta`; None if no profile is called so.
+    pub(crate) fn of_file(name: &str) -> Option<Expect> {
+        let (profile, is_delta) = match name.strip_suffix("-delta") {
+            Some(profile) => (profile, true),
+            None => (name, false),
+        };
+        Some(Expect {
+            is_delta,
+            ..Expect::new(Kind::named(profile)?)
+        })
     }
 
     /// `?symbolize=0`.

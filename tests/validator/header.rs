@@ -72,7 +72,7 @@ fn types(profile: &Profile, expect: Expect, found: &mut Violations) {
     found.check(
         expect
             .period
-            .map_or(profile.period > 0, |period| profile.period == period),
+            .map_or(profile.period >= 0, |period| profile.period == period),
         Rule::Period,
         format!("{}, expected {:?}", profile.period, expect.period),
     );

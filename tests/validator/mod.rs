@@ -5,7 +5,11 @@
 //!                                        └──▶ model::Profile (totals, stacks by name)
 //! ```
 
-#![allow(dead_code, reason = "each test crate uses the part that it needs")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test crate uses the part that it needs"
+)]
 
 mod expect;
 mod frames;

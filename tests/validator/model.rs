@@ -126,7 +126,8 @@ impl Profile {
         }
     }
 
-    fn frames(&self, location: &proto::Location) -> Vec<Frame> {
+    /// Innermost first.
+    pub(crate) fn frames(&self, location: &proto::Location) -> Vec<Frame> {
         let address = location.address;
         if location.line.is_empty() {
             return vec![Frame {

@@ -1,9 +1,17 @@
-//! Where the example's executable is, and that it is up to date.
+//! An example's executable, built and up to date, and the process that it becomes.
 
-#![allow(dead_code, reason = "each test crate uses the part that it needs")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test crate uses the part that it needs"
+)]
+
+mod process;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+pub(crate) use process::Process;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Build {
@@ -11,8 +19,8 @@ pub(crate) enum Build {
     Release,
 }
 
-/// Builds the example: `cargo test --test NAME` alone would not.
-pub(crate) fn executable(build: Build) -> PathBuf {
+/// Builds `examples/EXAMPLE` with the default features and `features`: `cargo test --test NAME` alone would not.
+pub(crate) fn executable(example: &str, build: Build, features: &[&str]) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .parent()
         .expect("it is target/tmp");
@@ -21,7 +29,8 @@ pub(crate) fn executable(build: Build) -> PathBuf {
         Build::Release => (&["--release"], "release"),
     };
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--example", "leaky_service"])
+        .args(["build", "--quiet", "--example", example])
+        .args(["--features", &features.join(",")])
         .args(flags)
         .arg("--target-dir")
         .arg(target)
@@ -33,8 +42,5 @@ pub(crate) fn executable(build: Build) -> PathBuf {
         "cargo build: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    target
-        .join(directory)
-        .join("examples")
-        .join("leaky_service")
+    target.join(directory).join("examples").join(example)
 }

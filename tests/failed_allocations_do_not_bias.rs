@@ -5,7 +5,8 @@ use std::alloc::{GlobalAlloc, Layout, System, alloc, dealloc};
 
 use debug_pprof::{HeapProfile, ProfiledAllocator};
 
-const REFUSED: usize = 4_096;
+/// A size that nothing else asks for.
+const REFUSED: usize = 4_091;
 const SIZE: usize = 509;
 const RATE: usize = 4_096;
 

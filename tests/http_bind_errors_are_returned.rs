@@ -2,6 +2,7 @@
 #![cfg(feature = "http")]
 
 mod http_client;
+mod local_server;
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,11 +29,7 @@ fn a_second_serve_on_the_same_port_is_an_error_and_the_first_goes_on() {
 
 #[test]
 fn a_port_can_be_had_again_after_shutdown() {
-    let server = Server::builder()
-        .addr("127.0.0.1:0")
-        .start()
-        .expect("the first");
-    let addr = server.local_addr().expect("TCP");
+    let (server, addr) = local_server::start();
     assert_eq!(http_client::get(addr, "/debug/pprof/").status, 200);
     server.shutdown();
     let again = Server::builder().addr(addr).start().expect("the second");

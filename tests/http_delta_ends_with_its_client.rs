@@ -2,10 +2,10 @@
 #![cfg(all(feature = "http", target_os = "linux"))]
 
 mod http_client;
+mod local_server;
 
 use std::io::Write;
 
-use debug_pprof::http::Server;
 use http_client::{get_when_free, send};
 
 #[global_allocator]
@@ -13,9 +13,7 @@ static ALLOC: debug_pprof::ProfiledAllocator = debug_pprof::ProfiledAllocator::s
 
 #[test]
 fn its_place_is_free_again() {
-    let builder = Server::builder().addr("127.0.0.1:0").max_connections(2);
-    let server = builder.start().expect("a server");
-    let addr = server.local_addr().expect("TCP");
+    let (_server, addr) = local_server::start_with(|builder| builder.max_connections(2));
     let request = "GET /debug/pprof/heap?seconds=3600 HTTP/1.1\r\nHost: localhost\r\n\r\n";
     for more in ["", "garbage that hides the end"] {
         let mut stream = send(addr, request.as_bytes());

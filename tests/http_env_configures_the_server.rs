@@ -2,11 +2,12 @@
 #![cfg(feature = "http")]
 
 mod http_client;
+mod local_server;
 
 use std::env;
 use std::process::Command;
 
-use debug_pprof::http::{Server, serve_from_env};
+use debug_pprof::http::serve_from_env;
 use http_client::ask;
 
 /// What the process that this file starts prints before its verdict.
@@ -75,11 +76,7 @@ fn verdict() -> String {
         Err(error) => return error.to_string(),
         Ok(Some(addr)) => addr,
         Ok(None) => {
-            let server = Server::builder()
-                .addr("127.0.0.1:0")
-                .start()
-                .expect("a server");
-            let addr = server.local_addr().expect("TCP");
+            let (_server, addr) = local_server::start();
             let status = ask(addr, "GET", "/debug/pprof/", "").status;
             return format!("no server, builder {status}");
         }

@@ -2,6 +2,7 @@
 #![cfg(feature = "http")]
 
 mod http_client;
+mod local_server;
 
 use debug_pprof::Error;
 use debug_pprof::http::Server;
@@ -9,11 +10,8 @@ use http_client::exchange;
 
 #[test]
 fn the_host_must_be_an_address_localhost_or_allowed() {
-    let builder = Server::builder()
-        .addr("127.0.0.1:0")
-        .allow_host("Billing.internal");
-    let server = builder.start().expect("a server");
-    let addr = server.local_addr().expect("TCP");
+    let (_server, addr) =
+        local_server::start_with(|builder| builder.allow_host("Billing.internal"));
     for (request, status) in [
         ("GET /debug/pprof/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 200),
         (
@@ -86,11 +84,7 @@ fn the_host_must_be_an_address_localhost_or_allowed() {
 
 #[test]
 fn requests_across_sites_are_refused() {
-    let server = Server::builder()
-        .addr("127.0.0.1:0")
-        .start()
-        .expect("a server");
-    let addr = server.local_addr().expect("TCP");
+    let (_server, addr) = local_server::start();
     for (headers, status) in [
         ("", 200),
         ("Sec-Fetch-Site: none\r\n", 200),

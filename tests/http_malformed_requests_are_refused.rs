@@ -2,10 +2,11 @@
 #![cfg(feature = "http")]
 
 mod http_client;
+mod local_server;
 
 use std::io::{Read, Write};
 
-use debug_pprof::http::{MAX_BODY_BYTES, MAX_HEAD_BYTES, Server};
+use debug_pprof::http::{MAX_BODY_BYTES, MAX_HEAD_BYTES};
 use http_client::{Answer, connect, exchange, get, send};
 
 /// `POST /symbol` with these header lines and this body.
@@ -20,11 +21,7 @@ fn get_with(headers: &str) -> Vec<u8> {
 
 #[test]
 fn each_gets_its_status() {
-    let server = Server::builder()
-        .addr("127.0.0.1:0")
-        .start()
-        .expect("a server");
-    let addr = server.local_addr().expect("TCP");
+    let (_server, addr) = local_server::start();
     let too_long = "a".repeat(MAX_BODY_BYTES + 1);
     let long_line = "a".repeat(MAX_HEAD_BYTES);
     let many = "X: y\r\n".repeat(100);

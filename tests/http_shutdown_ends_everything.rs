@@ -2,10 +2,10 @@
 #![cfg(all(feature = "http", target_os = "linux"))]
 
 mod http_client;
+mod local_server;
 
 use std::fs;
 
-use debug_pprof::http::Server;
 use http_client::{get, send, try_read_answer};
 
 #[global_allocator]
@@ -22,11 +22,7 @@ fn threads() -> Vec<String> {
 
 #[test]
 fn nothing_is_left() {
-    let server = Server::builder()
-        .addr("127.0.0.1:0")
-        .start()
-        .expect("a server");
-    let addr = server.local_addr().expect("TCP");
+    let (server, addr) = local_server::start();
     let requests = [
         "",
         "GET /debug",

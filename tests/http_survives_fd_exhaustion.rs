@@ -2,12 +2,12 @@
 #![cfg(all(feature = "http", target_os = "linux"))]
 
 mod http_client;
+mod local_server;
 
 use std::env;
 use std::fs::File;
 use std::process::Command;
 
-use debug_pprof::http::Server;
 use http_client::{connect, get};
 
 /// In a process of its own, because the limit counts for all of it.
@@ -31,11 +31,7 @@ fn exhaust_and_recover() {
     };
     // SAFETY: `limit` is a valid rlimit and is only read.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
-    let server = Server::builder()
-        .addr("127.0.0.1:0")
-        .start()
-        .expect("a server");
-    let addr = server.local_addr().expect("TCP");
+    let (server, addr) = local_server::start();
     for _ in 0..3 {
         let mut hoard: Vec<File> = Vec::new();
         while let Ok(file) = File::open("/dev/null") {

@@ -2,6 +2,7 @@
 #![cfg(all(feature = "http", target_os = "linux"))]
 
 mod http_client;
+mod local_server;
 
 use std::fs;
 use std::io::Write;
@@ -9,7 +10,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use debug_pprof::http::Server;
 use http_client::{connect, get_when_free};
 
 /// Threads of the profiler and descriptors of the process.
@@ -53,11 +53,8 @@ fn send(addr: SocketAddr, bytes: &[u8]) -> TcpStream {
 
 #[test]
 fn it_answers_after_each_and_holds_nothing() {
-    let builder = Server::builder()
-        .addr("127.0.0.1:0")
-        .head_timeout(Duration::from_millis(300));
-    let server = builder.start().expect("a server");
-    let addr = server.local_addr().expect("TCP");
+    let (_server, addr) =
+        local_server::start_with(|builder| builder.head_timeout(Duration::from_millis(300)));
     // One thread, which accepts. It has its name a moment after it was started.
     while held().0 != 1 {
         std::thread::yield_now();

@@ -2,6 +2,7 @@
 #![cfg(feature = "http")]
 
 mod http_client;
+mod local_server;
 
 use std::fs;
 
@@ -11,12 +12,7 @@ use http_client::ask;
 
 #[test]
 fn bearer_and_basic_open_and_nothing_else_does() {
-    let server = Server::builder()
-        .addr("127.0.0.1:0")
-        .bearer_token("s3cret")
-        .start();
-    let server = server.expect("a server");
-    let addr = server.local_addr().expect("TCP");
+    let (_server, addr) = local_server::start_with(|builder| builder.bearer_token("s3cret"));
     for (header, status) in [
         ("Authorization: Bearer s3cret\r\n", 200),
         // any:s3cret
@@ -62,12 +58,7 @@ fn bearer_and_basic_open_and_nothing_else_does() {
 fn a_token_comes_from_a_file_without_the_white_space_around_it() {
     let path = std::env::temp_dir().join(format!("pprof-token-{}", std::process::id()));
     fs::write(&path, "from-file\n").expect("a file");
-    let server = Server::builder()
-        .addr("127.0.0.1:0")
-        .token_file(&path)
-        .start()
-        .expect("a server");
-    let addr = server.local_addr().expect("TCP");
+    let (_server, addr) = local_server::start_with(|builder| builder.token_file(&path));
     let shown = "Authorization: Bearer from-file\r\n";
     assert_eq!(ask(addr, "GET", "/debug/pprof/", shown).status, 200);
     assert_eq!(ask(addr, "GET", "/debug/pprof/", "").status, 401);
@@ -101,12 +92,7 @@ fn a_token_that_cannot_be_used_starts_no_server() {
 
 #[test]
 fn with_a_token_any_host_name_will_do() {
-    let server = Server::builder()
-        .addr("127.0.0.1:0")
-        .bearer_token("s3cret")
-        .start();
-    let server = server.expect("a server");
-    let addr = server.local_addr().expect("TCP");
+    let (_server, addr) = local_server::start_with(|builder| builder.bearer_token("s3cret"));
     let named = "GET /debug/pprof/ HTTP/1.1\r\nHost: svc.namespace.example:6060\r\n";
     for (authorization, status) in [("Authorization: Bearer s3cret\r\n", 200), ("", 401)] {
         let answer = http_client::exchange(addr, format!("{named}{authorization}\r\n").as_bytes());

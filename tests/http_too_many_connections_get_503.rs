@@ -2,21 +2,21 @@
 #![cfg(feature = "http")]
 
 mod http_client;
+mod local_server;
 
 use std::time::Duration;
 
-use debug_pprof::http::Server;
 use http_client::{connect, exchange, get_when_free};
 
 #[test]
 fn the_one_too_many_is_told_to_come_back() {
     const PLACES: usize = 3;
     // Nobody loses a place by being idle while this test runs.
-    let builder = Server::builder()
-        .addr("127.0.0.1:0")
-        .head_timeout(Duration::from_secs(600));
-    let server = builder.max_connections(PLACES).start().expect("a server");
-    let addr = server.local_addr().expect("TCP");
+    let (server, addr) = local_server::start_with(|builder| {
+        builder
+            .head_timeout(Duration::from_secs(600))
+            .max_connections(PLACES)
+    });
     let mut idle: Vec<_> = (0..PLACES).map(|_| connect(addr)).collect();
     // More than the places for those who are told at leisure, with and without bytes that nobody reads.
     let unread = format!(

@@ -2,10 +2,10 @@
 #![cfg(feature = "http")]
 
 mod http_client;
+mod local_server;
 
 use std::net::TcpStream;
 
-use debug_pprof::http::Server;
 use http_client::{get, get_when_free, send};
 
 #[global_allocator]
@@ -13,9 +13,7 @@ static ALLOC: debug_pprof::ProfiledAllocator = debug_pprof::ProfiledAllocator::s
 
 #[test]
 fn the_delta_too_many_gets_503_and_heap_answers() {
-    let builder = Server::builder().addr("127.0.0.1:0").max_connections(8);
-    let server = builder.start().expect("a server");
-    let addr = server.local_addr().expect("TCP");
+    let (server, addr) = local_server::start_with(|builder| builder.max_connections(8));
     let ask = |target: &str| -> TcpStream {
         let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         send(addr, request.as_bytes())
@@ -52,9 +50,7 @@ fn the_delta_too_many_gets_503_and_heap_answers() {
 
 #[test]
 fn a_delta_longer_than_the_limit_is_refused_with_the_limit() {
-    let builder = Server::builder().addr("127.0.0.1:0").max_seconds(5);
-    let server = builder.start().expect("a server");
-    let addr = server.local_addr().expect("TCP");
+    let (_server, addr) = local_server::start_with(|builder| builder.max_seconds(5));
     for seconds in ["6", "9223372036854775807"] {
         let answer = get(addr, &format!("/debug/pprof/heap?seconds={seconds}"));
         assert_eq!(answer.status, 400, "{seconds}");

@@ -108,6 +108,13 @@ impl Symbol {
     }
 }
 
+/// The executable as built.
+fn original() -> (PathBuf, Truth) {
+    let file = executable(Build::Release);
+    let truth = Truth::read(&file);
+    (file, truth)
+}
+
 /// The executable, copied where it can be changed, under its own name.
 fn copy(directory: &str, of: &Path) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
@@ -185,9 +192,8 @@ fn assert_leaks_lead(profile: &Profile, truth: &Truth) {
 
 #[test]
 fn as_built_everything_is_there() {
-    let file = executable(Build::Release);
-    let truth = Truth::read(&file);
-    let service = LeakyService::start_executable(file, &CONFIG);
+    let (original, truth) = original();
+    let service = LeakyService::start_executable(original, &CONFIG);
     let (profile, frames) = right_or_absent(&service, &truth);
     assert_leaks_lead(&profile, &truth);
     assert!(
@@ -223,8 +229,7 @@ fn as_built_everything_is_there() {
 
 #[test]
 fn without_debug_information_names_come_from_the_symbol_table() {
-    let original = executable(Build::Release);
-    let truth = Truth::read(&original);
+    let (original, truth) = original();
     let stripped = copy("strip-debug", &original);
     output("strip", &["--strip-debug"], &stripped);
     let service = LeakyService::start_executable(stripped, &CONFIG);
@@ -240,8 +245,7 @@ fn without_debug_information_names_come_from_the_symbol_table() {
 
 #[test]
 fn without_symbols_every_frame_is_an_offset() {
-    let original = executable(Build::Release);
-    let truth = Truth::read(&original);
+    let (original, truth) = original();
     let stripped = copy("strip", &original);
     output("strip", &[], &stripped);
     let service = LeakyService::start_executable(stripped, &CONFIG);
@@ -252,8 +256,7 @@ fn without_symbols_every_frame_is_an_offset() {
 
 #[test]
 fn a_deleted_executable_is_not_misread() {
-    let original = executable(Build::Release);
-    let truth = Truth::read(&original);
+    let (original, truth) = original();
     let deleted = copy("deleted", &original);
     let service = LeakyService::start_executable(deleted.clone(), &CONFIG);
     fs::remove_file(deleted).expect("the copy");
@@ -264,8 +267,7 @@ fn a_deleted_executable_is_not_misread() {
 /// A deployment puts the next version at the path of the one that runs.
 #[test]
 fn a_replaced_executable_is_not_misread() {
-    let original = executable(Build::Release);
-    let truth = Truth::read(&original);
+    let (original, truth) = original();
     let replaced = copy("replaced", &original);
     let next = copy("next", &executable(Build::Debug));
     let service = LeakyService::start_executable(replaced.clone(), &CONFIG);

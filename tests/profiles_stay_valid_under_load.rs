@@ -75,13 +75,9 @@ fn profiles_stay_valid_under_load() {
     let exchange: Vec<Mutex<Vec<u8>>> = (0..64).map(|_| Mutex::default()).collect();
     let stop = AtomicBool::new(false);
     // The first profile loads what later ones keep: the cache of names.
-    drop(
-        HeapProfile::capture()
-            .expect("installed")
-            .write_pprof(std::io::sink()),
-    );
+    let first = written(&HeapProfile::capture().expect("installed"));
+    let (mut snapshots, mut deltas) = (vec![first], Vec::new());
     let baseline = inuse();
-    let (mut snapshots, mut deltas) = (Vec::new(), Vec::new());
     std::thread::scope(|scope| {
         let _stop = StopOnDrop(&stop);
         for seed in 0..THREADS {

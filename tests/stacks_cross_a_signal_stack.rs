@@ -39,10 +39,8 @@ fn entry(stack: usize) -> String {
             ss_size: STACK,
         };
         // SAFETY: the range is valid and unused until the thread ends.
-        assert_eq!(
-            unsafe { libc::sigaltstack(&raw const stack, ptr::null_mut()) },
-            0
-        );
+        let set = unsafe { libc::sigaltstack(&raw const stack, ptr::null_mut()) };
+        assert_eq!(set, 0);
         interrupted();
         let mut text = Vec::new();
         let profile = HeapProfile::capture().expect("installed");
@@ -65,10 +63,8 @@ fn stacks_cross_a_signal_stack() {
     action.sa_sigaction = on_signal as extern "C" fn(libc::c_int) as usize;
     action.sa_flags = libc::SA_ONSTACK;
     // SAFETY: a valid handler for this program's own signal.
-    assert_eq!(
-        unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, ptr::null_mut()) },
-        0
-    );
+    let set = unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, ptr::null_mut()) };
+    assert_eq!(set, 0);
 
     // One above the stacks of threads that start later, one below: mappings are handed out downwards.
     let above = vec![0_u8; STACK].leak().as_mut_ptr().expose_provenance();

@@ -132,20 +132,25 @@ impl Symbols {
     fn lock(&self) -> Option<MutexGuard<'_, Option<Cache>>> {
         let here = process::id();
         // Nothing panics while the lock is held but for a lack of memory; what is cached is whole either way.
-        let guard = match self.process.load(Ordering::Relaxed) {
-            process if process == here => self.cache.lock().unwrap_or_else(PoisonError::into_inner),
-            _ => match self.cache.try_lock() {
-                Ok(guard) => guard,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                // The very first two profiles of a process at one time: the second waits.
-                Err(TryLockError::WouldBlock) if self.process.load(Ordering::Relaxed) == here => {
-                    self.cache.lock().unwrap_or_else(PoisonError::into_inner)
-                }
-                Err(TryLockError::WouldBlock) => return None,
-            },
+        let wait = || Some(self.cache.lock().unwrap_or_else(PoisonError::into_inner));
+        // Relaxed: who may wait is decided by the value alone, and the lock orders the rest.
+        let first = self
+            .process
+            .compare_exchange(0, here, Ordering::Relaxed, Ordering::Relaxed);
+        if first.is_ok() || first == Err(here) {
+            return wait();
+        }
+        let taken = match self.cache.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            // Another thread of this child was faster.
+            Err(TryLockError::WouldBlock) if self.process.load(Ordering::Relaxed) == here => wait(),
+            Err(TryLockError::WouldBlock) => None,
         };
-        self.process.store(here, Ordering::Relaxed);
-        Some(guard)
+        if taken.is_some() {
+            self.process.store(here, Ordering::Relaxed);
+        }
+        taken
     }
 }
 

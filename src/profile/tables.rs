@@ -153,7 +153,8 @@ impl<'a> Tables<'a> {
                 Some((_, mapping)) => {
                     format!("{}+{:#x}", mapping.file, mapping.file_address(frame.call()))
                 }
-                None => format!("[unknown]+{:#x}", frame.call()),
+                // Code of a library that is loaded no more.
+                None => format!("{:#x}", frame.call()),
             };
             let function_id = self.function(&name, "");
             lines.push(proto::Line {

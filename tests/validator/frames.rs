@@ -102,6 +102,20 @@ fn check_mapping(profile: &Profile, mapping: &Mapping, form: Form, found: &mut V
 fn check_location(profile: &Profile, location: &Location, form: Form, found: &mut Violations) {
     let (id, address) = (location.id, location.address);
     found.check(address != 0, Rule::AddressNotZero, format!("location {id}"));
+    if location.mapping_id == 0 && (1..PSEUDO_ADDRESS_START).contains(&address) {
+        // Code that is mapped no more: all that is left of it is its address.
+        let names = names(profile, location);
+        let expected: &[String] = match form {
+            Form::Symbolized => &[format!("{address:#x}")],
+            Form::Raw => &[],
+        };
+        found.check(
+            names == expected,
+            Rule::PseudoFrame,
+            format!("location {id} at {address:#x} without mapping is called {names:?}"),
+        );
+        return;
+    }
     let is_pseudo = location.mapping_id == 0;
     found.check(
         is_pseudo == (address >= PSEUDO_ADDRESS_START),

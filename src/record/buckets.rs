@@ -14,9 +14,9 @@ use core::mem::{MaybeUninit, align_of, size_of};
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
-use super::NoRoom;
 use super::arena::Arena;
 use super::busy::Busy;
+use super::drops::NoRoom;
 use crate::stack::{ReturnAddress, Stack};
 
 /// Chain heads: 128 KiB of zero pages, of which a page is touched when one of its 512 chains gets a bucket. At the

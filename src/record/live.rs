@@ -12,9 +12,10 @@
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
+use super::arena;
 use super::busy::Busy;
+use super::drops::NoRoom;
 use super::filter::Filter;
-use super::{NoRoom, arena};
 
 /// Slots whose addresses share a cache line.
 const SLOTS: usize = 8;

@@ -12,32 +12,25 @@
     clippy::string_slice,
     clippy::unreachable
 )]
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        reason = "tests run outside malloc"
-    )
-)]
 
 mod arena;
 mod buckets;
 mod busy;
+mod drops;
 mod environment;
 mod filter;
 mod folded;
 mod live;
+mod payload;
 mod random;
 mod rate;
+mod set_limits;
 mod thread;
 mod trace;
 
 use core::alloc::Layout;
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::limits::Limits;
 use crate::stack;
@@ -45,13 +38,16 @@ use crate::stack;
 pub(crate) use self::buckets::Bucket;
 use self::buckets::{Buckets, Key};
 pub(crate) use self::busy::Busy;
+use self::drops::Drops;
 pub(crate) use self::environment::RATE_VARIABLE;
 use self::environment::RateVariable;
 use self::folded::Folded;
 pub(crate) use self::folded::FoldedTotals;
 use self::live::{Held, Live};
+use self::payload::Payload;
 use self::random::Seeds;
 use self::rate::Rate;
+use self::set_limits::SetLimits;
 use self::thread::Thread;
 pub(crate) use self::trace::stack_of_allocation;
 
@@ -78,120 +74,6 @@ struct Record {
     bad_rate_variable: AtomicBool,
 }
 
-/// The limits in force, set with the rate at the first allocation.
-#[derive(Debug)]
-struct SetLimits {
-    buckets: AtomicUsize,
-    live_records: AtomicUsize,
-    depth: AtomicUsize,
-    profile_samples: AtomicUsize,
-    profile_bytes: AtomicUsize,
-}
-
-impl SetLimits {
-    const fn new(limits: Limits) -> Self {
-        Self {
-            buckets: AtomicUsize::new(limits.buckets),
-            live_records: AtomicUsize::new(limits.live_records),
-            depth: AtomicUsize::new(limits.depth),
-            profile_samples: AtomicUsize::new(limits.profile_samples),
-            profile_bytes: AtomicUsize::new(limits.profile_bytes),
-        }
-    }
-
-    fn set(&self, limits: &Limits) {
-        self.buckets.store(limits.buckets, Ordering::Relaxed);
-        self.live_records
-            .store(limits.live_records, Ordering::Relaxed);
-        self.depth.store(limits.depth, Ordering::Relaxed);
-        self.profile_samples
-            .store(limits.profile_samples, Ordering::Relaxed);
-        self.profile_bytes
-            .store(limits.profile_bytes, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> Limits {
-        Limits {
-            buckets: self.buckets.load(Ordering::Relaxed),
-            live_records: self.live_records.load(Ordering::Relaxed),
-            depth: self.depth.load(Ordering::Relaxed),
-            profile_samples: self.profile_samples.load(Ordering::Relaxed),
-            profile_bytes: self.profile_bytes.load(Ordering::Relaxed),
-        }
-    }
-}
-
-/// Samples that could not be kept whole, by cause.
-#[derive(Debug)]
-struct Drops {
-    nested: AtomicU64,
-    bucket_limit: AtomicU64,
-    live_limit: AtomicU64,
-    no_memory: AtomicU64,
-}
-
-impl Drops {
-    /// The counter for `cause`, which is `limit` if that was reached.
-    fn of<'a>(&'a self, cause: NoRoom, limit: &'a AtomicU64) -> &'a AtomicU64 {
-        match cause {
-            NoRoom::Limit => limit,
-            NoRoom::Memory => &self.no_memory,
-        }
-    }
-}
-
-/// Why a table could not take an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum NoRoom {
-    /// It holds as many as its limit allows.
-    Limit,
-    /// The system gave no memory.
-    Memory,
-}
-
-/// What a live record remembers of its sample: a bucket, or, if the sample was folded, its rate.
-///
-/// ```text
-/// bucket address, a multiple of 8      …000
-/// rate in bytes, shifted up by one     …  1
-/// ```
-#[derive(Debug, Clone, Copy)]
-enum Payload {
-    Bucket(&'static Bucket),
-    Folded { rate: usize },
-}
-
-impl Payload {
-    fn pack(self) -> usize {
-        match self {
-            Payload::Bucket(bucket) => core::ptr::from_ref(bucket).expose_provenance(),
-            Payload::Folded { rate } => rate << 1 | 1,
-        }
-    }
-
-    fn unpack(packed: usize) -> Self {
-        if packed & 1 == 1 {
-            return Payload::Folded { rate: packed >> 1 };
-        }
-        // SAFETY: even payloads are made only by `pack` from buckets of `RECORD`, which live as long as the process.
-        Payload::Bucket(unsafe { &*core::ptr::with_exposed_provenance::<Bucket>(packed) })
-    }
-
-    fn count_alloc(self, size: usize) {
-        match self {
-            Payload::Bucket(bucket) => bucket.count_alloc(),
-            Payload::Folded { rate } => RECORD.folded.count_alloc(size, rate),
-        }
-    }
-
-    fn count_free(self, size: usize) {
-        match self {
-            Payload::Bucket(bucket) => bucket.count_free(),
-            Payload::Folded { rate } => RECORD.folded.count_free(size, rate),
-        }
-    }
-}
-
 impl Record {
     const fn new() -> Self {
         Self {
@@ -201,12 +83,7 @@ impl Record {
             folded: Folded::new(),
             seeds: Seeds::new(),
             limits: SetLimits::new(Limits::DEFAULT),
-            drops: Drops {
-                nested: AtomicU64::new(0),
-                bucket_limit: AtomicU64::new(0),
-                live_limit: AtomicU64::new(0),
-                no_memory: AtomicU64::new(0),
-            },
+            drops: Drops::new(),
             bad_rate_variable: AtomicBool::new(false),
         }
     }
@@ -232,7 +109,8 @@ impl Record {
 #[inline(always)]
 pub(crate) fn countdown(size: usize) -> bool {
     Thread::with(|thread| {
-        // No wrap: a countdown is never negative here, and a `Layout` holds at most `isize::MAX` bytes.
+        // No wrap: a countdown is not negative here (but for one of a trace, which asks for little), and a `Layout`
+        // holds at most `isize::MAX` bytes.
         let left = thread.countdown.get().wrapping_sub(size as i64);
         thread.countdown.set(left);
         RECORD.rate.word().is_above(left)
@@ -304,29 +182,23 @@ fn sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, own_frame: us
     let payload = match RECORD.buckets.find_or_insert(busy, key, limits.buckets) {
         Ok(bucket) => Payload::Bucket(bucket),
         Err(cause) => {
-            let drops = &RECORD.drops;
-            drops
-                .of(cause, &drops.bucket_limit)
-                .fetch_add(1, Ordering::Relaxed);
+            RECORD.drops.count(cause, &RECORD.drops.bucket_limit);
             Payload::Folded { rate }
         }
     };
     if let Some(stale) = RECORD.live.retire_stale(block) {
         // Its size is known only to its bucket. A folded one stays in the folded bytes in use.
-        Payload::unpack(stale).count_free(0);
+        Payload::unpack(stale).count_free(&RECORD.folded, 0);
     }
     let kept = RECORD
         .live
         .insert(busy, block, payload.pack(), limits.live_records);
-    payload.count_alloc(size);
+    payload.count_alloc(&RECORD.folded, size);
     if let Err(cause) = kept {
         // Its free will not be recognised, so it counts as freed at once: allocated totals stay true, and in-use
         // does not grow for ever.
-        let drops = &RECORD.drops;
-        drops
-            .of(cause, &drops.live_limit)
-            .fetch_add(1, Ordering::Relaxed);
-        payload.count_free(size);
+        RECORD.drops.count(cause, &RECORD.drops.live_limit);
+        payload.count_free(&RECORD.folded, size);
     }
 }
 
@@ -342,7 +214,7 @@ pub(crate) fn may_contain(block: *mut u8, _layout: Layout) -> bool {
 #[inline(never)]
 pub(crate) fn dealloc_slow(block: *mut u8, size: usize) {
     if let Some(payload) = RECORD.live.retire(block.addr()) {
-        Payload::unpack(payload).count_free(size);
+        Payload::unpack(payload).count_free(&RECORD.folded, size);
     }
 }
 
@@ -363,7 +235,7 @@ pub(crate) fn realloc_settle(held: HeldRecord, size: usize, moved: *mut u8) {
     if moved.is_null() {
         RECORD.live.restore(held);
     } else {
-        Payload::unpack(RECORD.live.release(held)).count_free(size);
+        Payload::unpack(RECORD.live.release(held)).count_free(&RECORD.folded, size);
     }
 }
 

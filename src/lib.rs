@@ -1,7 +1,8 @@
 //! Go's `/debug/pprof` for Rust services: an always-on sampling heap profiler for any global allocator, read with
 //! `go tool pprof`, Parca, Pyroscope and whatever else reads a Go service's profiles.
 //!
-//! ```no_run
+#![cfg_attr(feature = "http", doc = "```no_run")]
+#![cfg_attr(not(feature = "http"), doc = "```ignore")]
 //! #[global_allocator]
 //! static ALLOC: debug_pprof::ProfiledAllocator = debug_pprof::ProfiledAllocator::system();
 //!

@@ -63,13 +63,13 @@ fn limits_fold_and_keep_totals() {
         .iter()
         .find(|stack| stack.numeric_labels.get("bytes") == Some(&5_432_101))
         .expect("the stack");
-    assert!(
-        stack
-            .frames
-            .first()
-            .is_some_and(|leaf| leaf.name.ends_with("::deep")),
-        "{stack:?}"
-    );
+    if cfg!(feature = "symbolize") {
+        let leaf = stack.frames.first();
+        assert!(
+            leaf.is_some_and(|leaf| leaf.name.ends_with("::deep")),
+            "{stack:?}"
+        );
+    }
     assert!(
         stack
             .frames

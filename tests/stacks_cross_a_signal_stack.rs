@@ -1,5 +1,6 @@
 //! An allocation in a signal handler that runs on a stack of its own has the interrupted frames in its call stack,
 //! wherever that stack lies. (Above the thread's own they were once taken for the profiler's and left out.)
+#![cfg(feature = "symbolize")]
 
 use std::cell::RefCell;
 use std::hint::black_box;

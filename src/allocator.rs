@@ -16,6 +16,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use crate::limits::Limits;
 use crate::record::{self, Defaults};
 
+/// The end of this file's path in line tables: how a profile knows the wrapper's frames where names lack their path.
+pub(crate) const SOURCE: &str = file!();
+
 /// A global allocator that forwards to `A` and keeps a sampled heap profile of what it hands out.
 ///
 /// Cost: a subtraction and a compare per allocation, a load and a compare per free; about one allocation in

@@ -6,6 +6,7 @@
 //! hidden, and only where something remains.
 
 use super::symbols::Line;
+use crate::allocator::SOURCE;
 
 /// Parts of the paths of the library's sources: the toolchain's own, wherever it was built or installed.
 const RUNTIME_SOURCES: [&str; 6] = [
@@ -33,7 +34,7 @@ const SHIMS: [&str; 6] = [
 /// Whether this is a function of the allocation runtime.
 pub(super) fn is_runtime(line: &Line) -> bool {
     let function = &*line.function;
-    if SHIMS.contains(&function) || function.starts_with("__rustc::") || is_wrapper(function) {
+    if SHIMS.contains(&function) || function.starts_with("__rustc::") || is_wrapper(line) {
         return true;
     }
     // The file says in which crate a function was written. Its name may say less: `<Mine as Clone>::clone`.
@@ -44,11 +45,12 @@ pub(super) fn is_runtime(line: &Line) -> bool {
     RUNTIME_SOURCES.iter().any(|part| line.file.contains(part))
 }
 
-/// The wrapper itself: `<debug_pprof::allocator::ProfiledAllocator as …GlobalAlloc>::alloc`.
-fn is_wrapper(function: &str) -> bool {
-    function
+/// The wrapper itself: `<debug_pprof::allocator::ProfiledAllocator as …GlobalAlloc>::alloc`, or something in its file.
+fn is_wrapper(line: &Line) -> bool {
+    line.function
         .trim_start_matches('<')
         .starts_with("debug_pprof::allocator::ProfiledAllocator")
+        || line.file.ends_with(SOURCE)
 }
 
 /// The crate of the type or trait that a path names first: `alloc` for `<alloc::vec::Vec<T> as core::clone::Clone>::…`,
@@ -107,6 +109,11 @@ mod tests {
         assert!(runtime(
             "hashbrown::raw::RawTable<T,A>::reserve_rehash",
             "/rust/deps/hashbrown-0.15.5/src/raw/mod.rs"
+        ));
+        // Where line tables are all there is, names have no path.
+        assert!(runtime(
+            "alloc<std::alloc::System>",
+            &format!("/home/x/{SOURCE}")
         ));
         // Code that was derived or written for one's own type lives in one's own file.
         assert!(!runtime(

@@ -49,7 +49,7 @@
 //! |---|---|---|
 //! | `http` | yes | the endpoint; adds `httparse` |
 //! | `symbolize` | yes | names in profiles; without it all are `binary+0xoffset` |
-//! | `tiny_http` | no | an adapter in `http::tiny_http`,  for services that run tiny_http 0.12 |
+//! | `tiny_http` | no | an adapter in `http::tiny_http` for services that run tiny_http 0.12 |
 //!
 //! [`http::Server`]: crate::http::Server
 //! [`http::respond`]: crate::http::respond

@@ -24,7 +24,7 @@ fn capture() -> HeapProfile {
 }
 
 fn stats() -> ProfilerStats {
-    debug_pprof::mem_stats().expect("installed").profiler
+    debug_pprof::mem_stats().profiler
 }
 
 fn written(profile: &HeapProfile) -> Profile {

@@ -116,7 +116,7 @@ fn wrapper_forwards_every_call_one_to_one() {
         debug_pprof::set_sample_rate(rate);
     }
     // Every block is gone, and each refused realloc left its record in place for the free that followed.
-    let stats = debug_pprof::mem_stats().expect("the wrapper has served allocations");
+    let stats = debug_pprof::mem_stats();
     assert_eq!(
         (
             stats.heap.inuse_objects,

@@ -115,6 +115,20 @@ impl HeapRecord {
         }
     }
 
+    /// All of `records` as one, without a stack.
+    pub(super) fn sum(records: &[&HeapRecord]) -> Self {
+        let add = |of: fn(&HeapRecord) -> HeapValues| {
+            records
+                .iter()
+                .fold(HeapValues::default(), |sum, record| sum + of(record))
+        };
+        Self {
+            bucket: None,
+            sampled: add(HeapRecord::sampled),
+            estimate: add(HeapRecord::estimate),
+        }
+    }
+
     pub(super) fn bucket(&self) -> Option<&'static Bucket> {
         self.bucket
     }

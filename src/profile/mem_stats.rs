@@ -1,7 +1,6 @@
 //! `mem_stats`: what can be known about the process's memory in one call, and how the profiler itself is doing.
 
 use super::heap::{HeapProfile, HeapValues};
-use crate::error::Error;
 use crate::record::{self, Suspended};
 
 /// The counterpart of Go's `runtime.MemStats`: what Rust can know of it.
@@ -105,15 +104,14 @@ impl ProfilerStats {
 
 /// Reads the process's memory statistics. Takes about 50 ns a bucket and one read of `/proc/self/status`.
 ///
-/// # Errors
-/// [`Error::NotInstalled`] if no [`ProfiledAllocator`](crate::ProfiledAllocator) is the global allocator.
-pub fn mem_stats() -> Result<MemStats, Error> {
-    HeapProfile::capture().map(|profile| MemStats::of(&profile))
+/// Without a [`ProfiledAllocator`](crate::ProfiledAllocator) all that is counted is 0, the rate too.
+pub fn mem_stats() -> MemStats {
+    MemStats::of(HeapProfile::capture().ok().as_ref())
 }
 
 impl MemStats {
-    /// With the heap as `profile` has it.
-    pub(super) fn of(profile: &HeapProfile) -> Self {
+    /// With the heap as `profile` has it, 0 without one.
+    pub(super) fn of(profile: Option<&HeapProfile>) -> Self {
         let _own = Suspended::new();
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let bytes = |name: &str| {
@@ -126,9 +124,9 @@ impl MemStats {
                 .checked_mul(1024)
         };
         Self {
-            heap: profile.total(),
-            inuse_space_error: profile.inuse_space_error(),
-            sample_rate: profile.sample_rate(),
+            heap: profile.map(HeapProfile::total).unwrap_or_default(),
+            inuse_space_error: profile.map_or(0.0, HeapProfile::inuse_space_error),
+            sample_rate: profile.map_or(0, HeapProfile::sample_rate),
             resident_bytes: bytes("VmRSS"),
             peak_resident_bytes: bytes("VmHWM"),
             virtual_bytes: bytes("VmSize"),

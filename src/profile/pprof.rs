@@ -49,13 +49,8 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Vec<u8> {
         if bytes <= limits.profile_bytes || kept.records.is_empty() {
             return gzip(&message);
         }
-        // Size goes with the number of entries, roughly; the tenth taken off beyond it makes a third round rare.
-        let share = limits.profile_bytes as f64 / bytes as f64 * 0.9;
-        let samples = (kept.records.len() as f64 * share) as usize;
-        kept = budget::keep(
-            profile.records(),
-            samples.min(kept.records.len().saturating_sub(1)).max(1),
-        );
+        let samples = budget::fewer(kept.records.len(), bytes, limits.profile_bytes);
+        kept = budget::keep(profile.records(), samples);
     }
 }
 
@@ -107,11 +102,11 @@ fn build(
         };
         tables.message().sample.push(sample);
     }
-    if let Some(folded) = kept.folded {
+    if let Some(folded) = &kept.folded {
         let location = tables.pseudo(Pseudo::Truncated);
         let sample = proto::Sample {
             location_id: vec![location],
-            value: folded.in_order().to_vec(),
+            value: folded.estimate().in_order().to_vec(),
             label: Vec::new(),
         };
         tables.message().sample.push(sample);

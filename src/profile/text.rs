@@ -1,29 +1,36 @@
 //! A heap profile as Go's `debug=1` text: sampled counts, not scaled, which readers scale by the rate in the header.
 
 use std::fmt::Write;
+use std::ops::Add;
 
+use super::budget;
 use super::frames::{Frames, Pseudo};
 use super::heap::{HeapProfile, HeapRecord, HeapValues};
 use super::mappings::{Mappings, function_start};
 use super::mem_stats::MemStats;
 use super::pprof::frames_of;
 use super::symbols::Line;
+use crate::record;
 use crate::stack::ReturnAddress;
 
 pub(super) fn write(profile: &HeapProfile) -> Vec<u8> {
     // Read before the names are resolved, which takes memory.
-    let stats = MemStats::of(profile);
+    let stats = MemStats::of(Some(profile));
     let mappings = Mappings::read();
-    let mut records: Vec<&HeapRecord> = profile.records().iter().collect();
+    let mut kept = budget::keep(profile.records(), record::limits().profile_samples);
     // Go's order: the largest last.
-    records.sort_by_key(|record| record.sampled().inuse_space);
-    let frames = frames_of(&records, &mappings, true);
+    kept.records
+        .sort_by_key(|record| record.sampled().inuse_space);
+    let frames = frames_of(&kept.records, &mappings, true);
     let mut out = String::new();
-    let total = records
-        .iter()
-        .fold(HeapValues::default(), |sum, record| sum + record.sampled());
+    let total = kept.records.iter().map(|record| record.sampled());
+    let total = total
+        .chain(kept.folded.map(|folded| folded.sampled()))
+        .fold(HeapValues::default(), Add::add);
     // Readers take a line without its second pair for an older format, and equal sums for a missing pair.
-    let alloc_space = total.alloc_space + i64::from(total.alloc_space == total.inuse_space);
+    let alloc_space = total
+        .alloc_space
+        .saturating_add((total.alloc_space == total.inuse_space).into());
     // Twice the rate, by convention since the C++ profiler.
     let _ = writeln!(
         out,
@@ -33,14 +40,20 @@ pub(super) fn write(profile: &HeapProfile) -> Vec<u8> {
         total.alloc_objects,
         2 * profile.sample_rate()
     );
-    for record in records {
-        entry(&mut out, record, &frames, &mappings);
+    if let Some(folded) = &kept.folded {
+        values(&mut out, folded);
+        pseudo(&mut out, Pseudo::Truncated);
+    }
+    for record in kept.records {
+        values(&mut out, record);
+        stack(&mut out, record, &frames, &mappings);
     }
     tail(&mut out, &stats);
     out.into_bytes()
 }
 
-fn entry(out: &mut String, record: &HeapRecord, frames: &Frames<'_>, mappings: &Mappings) {
+/// In use and allocated, as sampled.
+fn values(out: &mut String, record: &HeapRecord) {
     let HeapValues {
         alloc_objects,
         alloc_space,
@@ -51,14 +64,21 @@ fn entry(out: &mut String, record: &HeapRecord, frames: &Frames<'_>, mappings: &
         out,
         "{inuse_objects}: {inuse_space} [{alloc_objects}: {alloc_space}] @"
     );
+}
+
+/// The one frame of an entry that has no stack.
+fn pseudo(out: &mut String, pseudo: Pseudo) {
+    let _ = writeln!(
+        out,
+        " {0:#x}\n#\t{0:#x}\t{1}\n",
+        pseudo.address(),
+        pseudo.name()
+    );
+}
+
+fn stack(out: &mut String, record: &HeapRecord, frames: &Frames<'_>, mappings: &Mappings) {
     let Some(bucket) = record.bucket() else {
-        let address = Pseudo::OverLimit.address();
-        let _ = writeln!(
-            out,
-            " {address:#x}\n#\t{address:#x}\t{}\n",
-            Pseudo::OverLimit.name()
-        );
-        return;
+        return pseudo(out, Pseudo::OverLimit);
     };
     for frame in bucket.frames() {
         let _ = write!(out, " {:#x}", frame.0);

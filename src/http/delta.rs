@@ -52,8 +52,9 @@ pub(super) fn across<T>(
         None => None,
         Some(slots) => Some(slots.try_take().ok_or_else(too_many)?),
     };
-    let end = Deadline::after(length);
     let earlier = before()?;
+    // From when it is taken: the interval is never shorter than what was asked for.
+    let end = Deadline::after(length);
     while let Some(left) = end.left() {
         if gone() {
             let message =

@@ -33,12 +33,8 @@ pub(crate) const SOURCE: &str = file!();
 /// Any allocator can be wrapped, with a rate of one's own:
 ///
 /// ```
-/// # #[derive(Clone, Copy)] struct MiMalloc;
-/// # unsafe impl std::alloc::GlobalAlloc for MiMalloc {
-/// #     unsafe fn alloc(&self, l: std::alloc::Layout) -> *mut u8 { unsafe { std::alloc::System.alloc(l) } }
-/// #     unsafe fn dealloc(&self, p: *mut u8, l: std::alloc::Layout) { unsafe { std::alloc::System.dealloc(p, l) } }
-/// # }
 /// use debug_pprof::ProfiledAllocator;
+/// use mimalloc::MiMalloc;
 ///
 /// #[global_allocator]
 /// static ALLOC: ProfiledAllocator<MiMalloc> = ProfiledAllocator::new(MiMalloc).sample_every(128 * 1024);

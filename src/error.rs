@@ -34,6 +34,16 @@ pub enum Error {
     Write(io::Error),
 }
 
+#[cfg(feature = "http")]
+impl Error {
+    pub(crate) fn config(setting: &str, reason: impl Into<String>) -> Error {
+        Error::Config {
+            setting: setting.to_owned(),
+            reason: reason.into(),
+        }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

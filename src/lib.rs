@@ -56,8 +56,10 @@
 
 #![deny(rustdoc::broken_intra_doc_links)]
 
-#[cfg(not(all(unix, target_pointer_width = "64")))]
-compile_error!("debug-pprof needs a 64-bit Unix; it is built and tested on x86_64 Linux");
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+compile_error!(
+    "debug-pprof needs 64-bit Linux: /proc, the loader's list of objects, MADV_WIPEONFORK"
+);
 
 mod allocator;
 mod error;

@@ -10,13 +10,12 @@ use super::connection::Policy;
 use super::gate::Gate;
 use super::host::Host;
 use super::limits::{
-    DEFAULT_ADDR, DEFAULT_HEAD_TIMEOUT, DEFAULT_MAX_CONNECTIONS, DEFAULT_WRITE_TIMEOUT, Limits,
+    DEFAULT_ADDR, DEFAULT_HEAD_TIMEOUT, DEFAULT_MAX_CONNECTIONS, DEFAULT_WRITE_TIMEOUT, RouteLimits,
 };
 use super::listener::Listener;
 use super::server::Server;
 use super::slots::Slots;
 use super::token::{Token, TokenSource};
-#[cfg(unix)]
 use super::unix_socket;
 use crate::error::Error;
 use crate::profile;
@@ -41,7 +40,7 @@ pub struct ServerBuilder {
     token: TokenSource,
     allow_unauthenticated: bool,
     allowed_hosts: Vec<String>,
-    limits: Limits,
+    limits: RouteLimits,
     max_connections: usize,
     head_timeout: Duration,
     write_timeout: Duration,
@@ -52,7 +51,6 @@ pub struct ServerBuilder {
 enum Place {
     /// The addresses that a name stands for, tried in order.
     Tcp(io::Result<Vec<SocketAddr>>),
-    #[cfg(unix)]
     Unix(PathBuf),
 }
 
@@ -63,7 +61,7 @@ impl ServerBuilder {
             token: TokenSource::Environment,
             allow_unauthenticated: false,
             allowed_hosts: Vec::new(),
-            limits: Limits::default(),
+            limits: RouteLimits::default(),
             max_connections: DEFAULT_MAX_CONNECTIONS,
             head_timeout: DEFAULT_HEAD_TIMEOUT,
             write_timeout: DEFAULT_WRITE_TIMEOUT,
@@ -80,7 +78,6 @@ impl ServerBuilder {
     /// Listens on a Unix socket at `path`, with mode 0600, instead of TCP. A socket that nobody listens on is
     /// replaced; the file is removed when the server ends. The directory must be writable. The `Host` header does
     /// not matter then: no browser gets there.
-    #[cfg(unix)]
     pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> ServerBuilder {
         self.place = Place::Unix(path.into());
         self
@@ -189,7 +186,7 @@ impl Place {
             Place::Tcp(addrs) => {
                 let addrs = addrs.map_err(|error| {
                     let reason = format!("{error}; use host:port, such as {DEFAULT_ADDR}");
-                    bad_setting("addr", reason)
+                    Error::config("addr", reason)
                 })?;
                 let exposed = |addr: &&SocketAddr| !addr.ip().to_canonical().is_loopback();
                 if let Some(addr) = addrs.iter().find(exposed).filter(|_| !may_be_exposed) {
@@ -206,7 +203,6 @@ impl Place {
                     }
                 })
             }
-            #[cfg(unix)]
             Place::Unix(path) => match unix_socket::bind(&path) {
                 Ok((listener, file)) => Ok(Listener::Unix(listener, file)),
                 Err(source) => Err(Error::Bind {
@@ -232,24 +228,17 @@ fn resolve(addr: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
 fn hosts(names: &[String]) -> Result<Vec<Host>, Error> {
     let parse = |name: &String| {
         let reason = || format!("{name:?} is not a host name; use one such as billing.internal");
-        Host::parse(name).ok_or_else(|| bad_setting("allow_host", reason()))
+        Host::parse(name).ok_or_else(|| Error::config("allow_host", reason()))
     };
     names.iter().map(parse).collect()
 }
 
 fn not_zero(setting: &str, is_zero: bool) -> Result<(), Error> {
     if is_zero {
-        return Err(bad_setting(
+        return Err(Error::config(
             setting,
-            "0 would refuse every request; use more".to_owned(),
+            "0 would refuse every request; use more",
         ));
     }
     Ok(())
-}
-
-fn bad_setting(setting: &str, reason: String) -> Error {
-    Error::Config {
-        setting: setting.to_owned(),
-        reason,
-    }
 }

@@ -8,7 +8,7 @@ use super::date::imf_fixdate;
 use super::deadline::Deadline;
 use super::gate::Gate;
 use super::head::{Head, malformed};
-use super::limits::{Limits, MAX_BODY_BYTES};
+use super::limits::{MAX_BODY_BYTES, RouteLimits};
 use super::request::Request;
 use super::response::Response;
 use super::routes;
@@ -18,7 +18,7 @@ use super::stream::Stream;
 #[derive(Debug)]
 pub(super) struct Policy {
     pub(super) gate: Gate,
-    pub(super) limits: Limits,
+    pub(super) limits: RouteLimits,
     pub(super) head_timeout: Duration,
     pub(super) write_timeout: Duration,
     pub(super) max_connections: usize,
@@ -95,8 +95,7 @@ fn read_body(stream: &Stream, head: &mut Head, deadline: Deadline) -> Result<Vec
         Some(digits) => digits.parse().unwrap_or(usize::MAX),
     };
     if length > MAX_BODY_BYTES {
-        let message = format!("the body is longer than {MAX_BODY_BYTES} bytes; ask in parts");
-        return Err(Response::error(413, &message));
+        return Err(Response::body_too_long());
     }
     let mut body = std::mem::take(&mut head.rest);
     if body.len() < length && head.minor_version > 0 {

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::deadline::Deadline;
-use super::limits::Limits;
+use super::limits::RouteLimits;
 use super::query::Query;
 use super::response::Response;
 
@@ -14,7 +14,7 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// The length of the delta that `query` asks for; `None` for a plain profile. The checks are Go's, in its order,
 /// with our limit as the last.
-pub(super) fn wanted(query: Query<'_>, limits: &Limits) -> Result<Option<Duration>, Response> {
+pub(super) fn wanted(query: Query<'_>, limits: &RouteLimits) -> Result<Option<Duration>, Response> {
     let value = query.value("seconds");
     if value.is_empty() {
         return Ok(None);
@@ -45,7 +45,7 @@ pub(super) fn wanted(query: Query<'_>, limits: &Limits) -> Result<Option<Duratio
 pub(super) fn across<T>(
     length: Duration,
     gone: &mut dyn FnMut() -> bool,
-    limits: &Limits,
+    limits: &RouteLimits,
     before: impl FnOnce() -> Result<T, Response>,
 ) -> Result<T, Response> {
     let _permit = match &limits.deltas {

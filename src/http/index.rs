@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use super::catalog::{CATALOG, Content, Entry, Source};
-use super::limits::Limits;
+use super::limits::RouteLimits;
 use crate::profile;
 
 /// The page. Its links are relative, so that it works under any mount prefix.
-pub(super) fn page(limits: &Limits) -> String {
+pub(super) fn page(limits: &RouteLimits) -> String {
     let mut page = String::from(TOP);
     // Writing to a String cannot fail.
     for entry in listed(limits) {
@@ -33,7 +33,7 @@ pub(super) fn page(limits: &Limits) -> String {
     page
 }
 
-fn listed(limits: &Limits) -> impl Iterator<Item = &'static Entry> {
+fn listed(limits: &RouteLimits) -> impl Iterator<Item = &'static Entry> {
     let hide_cmdline = limits.hide_cmdline;
     CATALOG.iter().filter(move |entry| match entry.content {
         Content::Profile(_) | Content::Symbol => true,

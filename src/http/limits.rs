@@ -1,4 +1,4 @@
-//! `Limits`: how much one endpoint gives away, and the defaults of everything that can be set.
+//! `RouteLimits`: how much one endpoint gives away, and the defaults of everything that can be set.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub const MAX_BODY_BYTES: usize = 512 * 1024;
 
 /// What the routes give away at most.
 #[derive(Debug, Clone)]
-pub(super) struct Limits {
+pub(super) struct RouteLimits {
     /// Longest `?seconds=N`.
     pub(super) max_seconds: u64,
     /// Whether `/cmdline` is left out: arguments can hold passwords.
@@ -44,9 +44,9 @@ pub(super) struct Limits {
     pub(super) deltas: Option<Arc<Slots>>,
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for RouteLimits {
+    fn default() -> RouteLimits {
+        RouteLimits {
             max_seconds: DEFAULT_MAX_SECONDS,
             hide_cmdline: false,
             deltas: None,

@@ -2,12 +2,10 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-#[cfg(unix)]
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
 use super::stream::Stream;
-#[cfg(unix)]
 use super::unix_socket::SocketFile;
 
 /// A socket that accepts.
@@ -15,7 +13,6 @@ use super::unix_socket::SocketFile;
 pub(super) enum Listener {
     Tcp(TcpListener),
     /// The file is removed with the listener.
-    #[cfg(unix)]
     Unix(UnixListener, SocketFile),
 }
 
@@ -23,20 +20,15 @@ pub(super) enum Listener {
 #[derive(Debug)]
 pub(super) enum Waker {
     /// A second descriptor of the listening socket. Had from the start, because there may be none left when it is
-    /// needed. Linux ends the `accept` of a socket that is shut down; elsewhere only a connection does.
-    #[cfg(unix)]
+    /// needed. Linux ends the `accept` of a socket that is shut down; a sandbox that does not is woken by a connection.
     Tcp(TcpStream, Option<SocketAddr>),
-    #[cfg(unix)]
     Unix(UnixStream, std::path::PathBuf),
-    #[cfg(not(unix))]
-    Tcp(Option<SocketAddr>),
 }
 
 impl Listener {
     pub(super) fn accept(&self) -> io::Result<Stream> {
         match self {
             Listener::Tcp(listener) => listener.accept().map(|(socket, _)| Stream::Tcp(socket)),
-            #[cfg(unix)]
             Listener::Unix(listener, _) => {
                 listener.accept().map(|(socket, _)| Stream::Unix(socket))
             }
@@ -47,12 +39,10 @@ impl Listener {
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Listener::Tcp(listener) => listener.local_addr().ok(),
-            #[cfg(unix)]
             Listener::Unix(..) => None,
         }
     }
 
-    #[cfg(unix)]
     pub(super) fn waker(&self) -> io::Result<Waker> {
         use std::os::fd::OwnedFd;
         // A descriptor is a descriptor: as a "stream" it can be shut down.
@@ -67,33 +57,24 @@ impl Listener {
             }
         })
     }
-
-    #[cfg(not(unix))]
-    pub(super) fn waker(&self) -> io::Result<Waker> {
-        Ok(Waker::Tcp(self.local_addr()))
-    }
 }
 
 impl Waker {
     /// Ends the wait; false if that could not be done.
     pub(super) fn wake(&self) -> bool {
         match self {
-            #[cfg(unix)]
             Waker::Tcp(second, addr) => {
                 second.shutdown(std::net::Shutdown::Both).is_ok() || knock(*addr)
             }
-            #[cfg(unix)]
             Waker::Unix(second, path) => {
                 let shut = second.shutdown(std::net::Shutdown::Both).is_ok();
-                (shut && cfg!(target_os = "linux")) || UnixStream::connect(path).is_ok()
+                shut || UnixStream::connect(path).is_ok()
             }
-            #[cfg(not(unix))]
-            Waker::Tcp(addr) => knock(*addr),
         }
     }
 }
 
-/// Connects to our own address, for systems where a shutdown does not end an `accept` (they refuse it).
+/// Connects to our own address, for sandboxes where a shutdown does not end an `accept` (they refuse it).
 fn knock(addr: Option<SocketAddr>) -> bool {
     let Some(mut addr) = addr else { return false };
     if addr.ip().is_unspecified() {

@@ -39,7 +39,6 @@ mod symbol;
 #[cfg(feature = "tiny_http")]
 pub mod tiny_http;
 mod token;
-#[cfg(unix)]
 mod unix_socket;
 
 pub use builder::ServerBuilder;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::catalog::Source;
 use super::delta;
-use super::limits::Limits;
+use super::limits::RouteLimits;
 use super::query::Query;
 use super::response::Response;
 use crate::error::Error;
@@ -23,7 +23,7 @@ pub(super) fn answer(
     source: Source,
     asked: &Asked<'_>,
     gone: &mut dyn FnMut() -> bool,
-    limits: &Limits,
+    limits: &RouteLimits,
 ) -> Result<Response, Response> {
     let query = asked.query;
     let length = delta::wanted(query, limits)?;
@@ -61,7 +61,7 @@ fn growth(
     symbolize: bool,
     length: Duration,
     gone: &mut dyn FnMut() -> bool,
-    limits: &Limits,
+    limits: &RouteLimits,
 ) -> Result<Vec<u8>, Response> {
     match source {
         Source::Memory(default) => {

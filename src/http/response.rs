@@ -1,5 +1,7 @@
 //! `Response`: an answer of the endpoint, without any framework's types, and the few shapes it comes in.
 
+use super::limits::MAX_BODY_BYTES;
+
 /// An answer of the endpoint.
 ///
 /// `Content-Length`, `Connection` and `Date` are the server's business and are not among the headers.
@@ -90,6 +92,12 @@ impl Response {
     pub(super) fn busy(message: &str) -> Response {
         // Seconds. Scrapers come every 10 to 60 s and ignore it; it is for people and for proxies.
         Response::refusal(503, message).with_header("Retry-After", "1")
+    }
+
+    /// 413 for a body over [`MAX_BODY_BYTES`].
+    pub(super) fn body_too_long() -> Response {
+        let message = format!("the body is longer than {MAX_BODY_BYTES} bytes; ask in parts");
+        Response::error(413, &message)
     }
 
     /// What `HEAD` gets of this answer.

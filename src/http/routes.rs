@@ -4,7 +4,7 @@ use std::env;
 
 use super::catalog::{CATALOG, Content};
 use super::index;
-use super::limits::Limits;
+use super::limits::RouteLimits;
 use super::profiles::{self, Asked};
 use super::query::Query;
 use super::request::Request;
@@ -33,14 +33,14 @@ const MOUNT: &str = "/debug/pprof";
 /// assert_eq!(response.body, b"goroutine profile: total 0\n");
 /// ```
 pub fn respond(request: &Request) -> Response {
-    respond_until(request, &mut || false, &Limits::default())
+    respond_until(request, &mut || false, &RouteLimits::default())
 }
 
 /// [`respond`] with a question that is asked a few times a second while a delta waits: is the client gone?
 pub(super) fn respond_until(
     request: &Request,
     gone: &mut dyn FnMut() -> bool,
-    limits: &Limits,
+    limits: &RouteLimits,
 ) -> Response {
     let response = profile::without_sampling(|| route(request, gone, limits));
     if request.is_head() {
@@ -56,7 +56,7 @@ pub(super) fn is_mounted(path: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn route(request: &Request, gone: &mut dyn FnMut() -> bool, limits: &Limits) -> Response {
+fn route(request: &Request, gone: &mut dyn FnMut() -> bool, limits: &RouteLimits) -> Response {
     let name = name(request.path());
     if let Some(refusal) = wrong_method(request, name) {
         return refusal;
@@ -139,7 +139,7 @@ fn redirect(request: &Request) -> Response {
 }
 
 /// The arguments, joined by NUL, with nothing at the end.
-fn cmdline(limits: &Limits) -> Response {
+fn cmdline(limits: &RouteLimits) -> Response {
     if limits.hide_cmdline {
         return Response::refusal(
             404,

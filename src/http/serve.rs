@@ -46,11 +46,11 @@ pub fn serve_from_env() -> Result<Option<SocketAddr>, Error> {
     let Some(value) = env::var_os(ADDR_VARIABLE).filter(|value| !value.is_empty()) else {
         return Ok(None);
     };
-    let unusable = |why: &str| Error::Config {
-        setting: ADDR_VARIABLE.to_owned(),
-        reason: format!(
+    let unusable = |why: &str| {
+        let reason = format!(
             "{value:?} is no address to listen on ({why}); use host:port, such as {DEFAULT_ADDR}"
-        ),
+        );
+        Error::config(ADDR_VARIABLE, reason)
     };
     let text = value.to_str().ok_or_else(|| unusable("not UTF-8"))?;
     // `:6060` is Go's way of writing "all addresses", which resolvers may take for the local host.

@@ -2,7 +2,6 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-#[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -19,7 +18,6 @@ const MAX_READS_AHEAD: usize = 64;
 #[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),
-    #[cfg(unix)]
     Unix(UnixStream),
 }
 
@@ -28,7 +26,6 @@ macro_rules! either {
     ($stream:expr, $socket:ident => $call:expr) => {
         match $stream {
             Stream::Tcp($socket) => $call,
-            #[cfg(unix)]
             Stream::Unix($socket) => $call,
         }
     };

@@ -43,8 +43,7 @@ pub fn respond(mut request: ::tiny_http::Request) -> io::Result<()> {
             .read_to_end(&mut body)?;
     }
     let response = if body.len() > MAX_BODY_BYTES {
-        let message = format!("the body is longer than {MAX_BODY_BYTES} bytes; ask in parts");
-        Response::error(413, &message)
+        Response::body_too_long()
     } else {
         routes::respond(&Request::new(method.as_str(), request.url(), body))
     };

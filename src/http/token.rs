@@ -57,7 +57,7 @@ impl Token {
         } else {
             return Ok(self);
         };
-        Err(bad_token(setting, problem.to_owned()))
+        Err(Error::config(setting, problem))
     }
 
     /// Whether the value of an `Authorization` header shows this token: `Bearer TOKEN`, or `Basic` with the token
@@ -103,20 +103,13 @@ fn read(path: &Path, setting: &str) -> Result<Token, Error> {
     match file {
         Err(error) => {
             let reason = format!("cannot read the token from {}: {error}", path.display());
-            Err(bad_token(setting, reason))
+            Err(Error::config(setting, reason))
         }
         Ok(length) if length as u64 > MAX_TOKEN_BYTES => {
             let reason = format!("{} is longer than a token can be", path.display());
-            Err(bad_token(setting, reason))
+            Err(Error::config(setting, reason))
         }
         Ok(_) => Token(text.trim_ascii().to_vec()).checked(setting),
-    }
-}
-
-fn bad_token(setting: &str, reason: String) -> Error {
-    Error::Config {
-        setting: setting.to_owned(),
-        reason,
     }
 }
 

@@ -84,6 +84,15 @@ impl Mappings {
         self.0.iter()
     }
 
+    /// What stands for the name of code that has none: `binary+0xoffset`, which `addr2line -e binary` takes, or the
+    /// address itself if the library is loaded no more.
+    pub(super) fn placeholder(&self, address: usize) -> String {
+        match self.find(address) {
+            Some((_, mapping)) => format!("{}+{:#x}", mapping.file, mapping.file_address(address)),
+            None => format!("{address:#x}"),
+        }
+    }
+
     /// The mapping that holds `address`, and its index.
     pub(super) fn find(&self, address: usize) -> Option<(usize, &Arc<Mapping>)> {
         self.0

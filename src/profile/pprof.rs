@@ -30,7 +30,7 @@ const SAMPLE_TYPES: [(&str, &str); 4] = [
 pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Vec<u8> {
     let limits = record::limits();
     let mappings = Mappings::read();
-    let mut kept = budget::keep(profile.records(), limits.profile_samples.max(1));
+    let mut kept = budget::keep(profile.records(), limits.profile_samples);
     let frames = frames_of(&kept.records, &mappings, view.symbolize);
     let form = if view.symbolize {
         Form::Symbolized(&frames)
@@ -102,7 +102,7 @@ fn build(
         };
         tables.message().sample.push(sample);
     }
-    if let Some(folded) = &kept.folded {
+    if let Some(folded) = kept.folded.filter(|folded| !folded.estimate().is_zero()) {
         let location = tables.pseudo(Pseudo::Truncated);
         let sample = proto::Sample {
             location_id: vec![location],

@@ -149,13 +149,7 @@ impl<'a> Tables<'a> {
         }
         if lines.is_empty() {
             // A mapping is either symbolized or not: a frame without a name needs one, else it is lost on the way.
-            let name = match found {
-                Some((_, mapping)) => {
-                    format!("{}+{:#x}", mapping.file, mapping.file_address(frame.call()))
-                }
-                // Code of a library that is loaded no more.
-                None => format!("{:#x}", frame.call()),
-            };
+            let name = mappings.placeholder(frame.call());
             let function_id = self.function(&name, "");
             lines.push(proto::Line {
                 function_id,

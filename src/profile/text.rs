@@ -80,6 +80,9 @@ fn stack(out: &mut String, record: &HeapRecord, frames: &Frames<'_>, mappings: &
     let Some(bucket) = record.bucket() else {
         return pseudo(out, Pseudo::OverLimit);
     };
+    if bucket.frames().is_empty() {
+        return pseudo(out, Pseudo::NoStack);
+    }
     for frame in bucket.frames() {
         let _ = write!(out, " {:#x}", frame.0);
     }
@@ -107,13 +110,7 @@ fn rows(frame: ReturnAddress, frames: &Frames<'_>, mappings: &Mappings) -> Vec<[
         |name: String, place: String| ["#".to_owned(), format!("{:#x}", frame.call()), name, place];
     let lines = frames.lines(frame);
     if lines.is_empty() {
-        let Some((_, mapping)) = mappings.find(frame.call()) else {
-            return vec![row(String::new(), String::new())];
-        };
-        return vec![row(
-            format!("{}+{:#x}", mapping.file, mapping.file_address(frame.call())),
-            String::new(),
-        )];
+        return vec![row(mappings.placeholder(frame.call()), String::new())];
     }
     let offset = function_start(frame).map_or(0, |start| frame.call().saturating_sub(start));
     let named = |line: &Line| {

@@ -122,11 +122,8 @@ fn wiped_on_fork() -> Option<*mut AtomicU64> {
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     let size = usize::try_from(size).ok()?;
     let page = super::arena::map(size)?;
-    #[cfg(target_os = "linux")]
     // SAFETY: the range is a mapping of our own.
     let wiped = unsafe { libc::madvise(page.as_ptr().cast(), size, libc::MADV_WIPEONFORK) } == 0;
-    #[cfg(not(target_os = "linux"))]
-    let wiped = false;
     if wiped {
         return Some(page.as_ptr().cast());
     }
@@ -149,7 +146,6 @@ fn entropy() -> u64 {
     mixed.next() ^ SplitMix::new(now.tv_nsec as u64).next()
 }
 
-#[cfg(target_os = "linux")]
 fn exec_random() -> u64 {
     // SAFETY: getauxval has no preconditions.
     let bytes = unsafe { libc::getauxval(libc::AT_RANDOM) } as *const u64;
@@ -158,12 +154,6 @@ fn exec_random() -> u64 {
     }
     // SAFETY: AT_RANDOM points at 16 random bytes that live as long as the process.
     unsafe { bytes.read_unaligned() }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn exec_random() -> u64 {
-    // Where the loader put this function: different in each exec under address randomisation.
-    exec_random as fn() -> u64 as usize as u64
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io;
 
-/// Why a call failed. The text of each says what to do next.
-#[derive(Debug)]
+/// Why a call failed. The text of each says what to do next, `Debug` included: that is what a `main` that returns a
+/// `Result` prints.
 #[non_exhaustive]
 pub enum Error {
     /// No [`ProfiledAllocator`](crate::ProfiledAllocator) is the process's global allocator.
@@ -77,6 +77,12 @@ impl fmt::Display for Error {
     }
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
@@ -84,6 +90,41 @@ impl std::error::Error for Error {
                 Some(source)
             }
             Error::NotInstalled | Error::Exposed { .. } | Error::Config { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_main_that_returns_the_error_prints_the_remedy() {
+        let addr = || "127.0.0.1:6060".to_owned();
+        let system = |kind: io::ErrorKind| io::Error::from(kind);
+        for (error, remedy) in [
+            (Error::NotInstalled, "#[global_allocator]"),
+            (
+                Error::Bind {
+                    addr: addr(),
+                    source: system(io::ErrorKind::AddrInUse),
+                },
+                "choose another port",
+            ),
+            (
+                Error::Bind {
+                    addr: addr(),
+                    source: system(io::ErrorKind::AddrNotAvailable),
+                },
+                "choose an address of this machine",
+            ),
+            (Error::Exposed { addr: addr() }, "bind 127.0.0.1"),
+            (
+                Error::Thread(system(io::ErrorKind::OutOfMemory)),
+                "raise the process's thread limit",
+            ),
+        ] {
+            assert!(format!("{error:?}").contains(remedy), "{error:?}");
         }
     }
 }

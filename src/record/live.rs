@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use super::arena;
 use super::busy::Busy;
 use super::drops::NoRoom;
-use super::filter::Filter;
+use super::filter::{Filter, Level};
 
 /// Slots whose addresses share a cache line.
 const SLOTS: usize = 8;
@@ -64,6 +64,8 @@ pub(crate) struct Held<'a> {
     slot: &'a AtomicUsize,
     address: usize,
     payload: usize,
+    /// The filter's level that certainly counts this record: see `Filter::readable_level`.
+    counted_in: Level,
 }
 
 impl Live {
@@ -86,7 +88,7 @@ impl Live {
     }
 
     pub(crate) fn mapped(&self) -> usize {
-        self.mapped.load(Ordering::Relaxed)
+        self.mapped.load(Ordering::Relaxed) + self.filter.mapped()
     }
 
     #[inline(always)]
@@ -108,10 +110,33 @@ impl Live {
         } else {
             Err(NoRoom::Limit)
         };
-        if placed.is_err() {
-            self.len.fetch_sub(1, Ordering::Relaxed);
+        match placed {
+            Ok(()) if self.filter.is_crowded(self.len()) => self.filter.grow(self.addresses()),
+            Ok(()) => {}
+            Err(_) => {
+                self.len.fetch_sub(1, Ordering::Relaxed);
+            }
         }
         placed
+    }
+
+    /// The addresses that slots show. A record that is inserted meanwhile may or may not be among them.
+    fn addresses(&self) -> impl Iterator<Item = usize> {
+        let groups = self
+            .segments
+            .iter()
+            .enumerate()
+            .map_while(|(nth, segment)| {
+                // SeqCst with the exchange in `segment_or_map`, as `Filter::add` demands of the slots.
+                let first = ptr::NonNull::new(segment.load(Ordering::SeqCst))?;
+                // SAFETY: segment `nth` is a mapping of that many groups, never unmapped while the table lives; zeroed
+                // pages are groups of EMPTY slots, and all access is atomic.
+                Some(unsafe { core::slice::from_raw_parts(first.as_ptr(), FIRST_GROUPS << nth) })
+            });
+        let slots = groups.flatten().flat_map(|group| &group.addresses);
+        slots
+            .map(|slot| slot.load(Ordering::SeqCst))
+            .filter(|address| !matches!(*address, EMPTY | HELD))
     }
 
     /// Retires the record of a block that was freed without a word, if the address that was just allocated has one.
@@ -127,6 +152,7 @@ impl Live {
     }
 
     fn place(&self, address: usize, payload: usize) -> Result<(), NoRoom> {
+        self.filter.prepare()?;
         for (nth, segment) in self.segments.iter().enumerate() {
             let first = self.segment_or_map(nth, segment).ok_or(NoRoom::Memory)?;
             for group in groups_of(first, nth, address) {
@@ -137,9 +163,7 @@ impl Live {
                             .is_ok();
                     if is_free {
                         held.store(payload, Ordering::Relaxed);
-                        self.filter.add(address);
-                        // Release pairs with the Acquire in `find`: who sees the address sees its payload.
-                        slot.store(address, Ordering::Release);
+                        self.show(slot, address);
                         return Ok(());
                     }
                 }
@@ -148,15 +172,24 @@ impl Live {
         Err(NoRoom::Limit)
     }
 
+    /// Shows a record in its slot and in the filter.
+    fn show(&self, slot: &AtomicUsize, address: usize) {
+        // Release pairs with the Acquire in `find`: who sees the address sees its payload. SeqCst as `Filter::add`
+        // demands.
+        slot.store(address, Ordering::SeqCst);
+        self.filter.add(address);
+    }
+
     /// Forgets the block at `address`, before its memory goes back to the inner allocator. Returns its payload, or
     /// None if it has no record.
     pub(crate) fn retire(&self, address: usize) -> Option<usize> {
         let (slot, payload) = self.find(address)?;
+        let counted_in = self.filter.readable_level();
         // Release pairs with the Acquire of the claim in `place`: the next owner of the slot writes its payload after
         // this one was read. Fails only if two threads free one block, which is the program's error: one wins.
-        slot.compare_exchange(address, EMPTY, Ordering::Release, Ordering::Relaxed)
+        slot.compare_exchange(address, EMPTY, Ordering::SeqCst, Ordering::Relaxed)
             .ok()?;
-        self.forget(address);
+        self.forget(counted_in, address);
         Some(payload)
     }
 
@@ -164,31 +197,35 @@ impl Live {
     /// address to another thread. The slot stays reserved, so `restore` cannot fail for lack of room.
     pub(crate) fn hold(&self, address: usize) -> Option<Held<'_>> {
         let (slot, payload) = self.find(address)?;
-        slot.compare_exchange(address, HELD, Ordering::Acquire, Ordering::Relaxed)
+        let counted_in = self.filter.readable_level();
+        slot.compare_exchange(address, HELD, Ordering::SeqCst, Ordering::Relaxed)
             .ok()?;
         Some(Held {
             slot,
             address,
             payload,
+            counted_in,
         })
     }
 
     /// The realloc failed and the block is as it was: so is its record.
     pub(crate) fn restore(&self, held: Held<'_>) {
-        // Release as in `place`.
-        held.slot.store(held.address, Ordering::Release);
+        // Counted once more: a level that was filled meanwhile did not see it. That leaves a count too many in the old
+        // one, so it is taken back where it is certain.
+        self.show(held.slot, held.address);
+        self.filter.remove(held.counted_in, held.address);
     }
 
     /// The realloc succeeded: the old block is gone. Returns its payload.
     pub(crate) fn release(&self, held: Held<'_>) -> usize {
         // Release as in `retire`.
         held.slot.store(EMPTY, Ordering::Release);
-        self.forget(held.address);
+        self.forget(held.counted_in, held.address);
         held.payload
     }
 
-    fn forget(&self, address: usize) {
-        self.filter.remove(address);
+    fn forget(&self, counted_in: Level, address: usize) {
+        self.filter.remove(counted_in, address);
         self.len.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -220,7 +257,8 @@ impl Live {
         match segment.compare_exchange(
             ptr::null_mut(),
             fresh.as_ptr().cast(),
-            Ordering::AcqRel,
+            // SeqCst with `addresses`.
+            Ordering::SeqCst,
             Ordering::Acquire,
         ) {
             Ok(_) => {

@@ -106,3 +106,78 @@ fn a_record_costs_no_more_than_64_bytes() {
         assert!(bytes <= 64, "{bytes} bytes a record at {n} records");
     }
 }
+
+/// Threads that come and go with records while the filter grows under them, level after level, again and again.
+#[test]
+fn no_free_is_missed_while_the_filter_grows() {
+    for round in 0..40 {
+        let live = Live::new();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let live = &live;
+                scope.spawn(move || {
+                    let mut random = SplitMix::new(round << 8 | thread);
+                    let mut held = Vec::new();
+                    for nth in 0..6_000 {
+                        let address = (thread as usize + 1) << 40 | (nth + 1) << 4;
+                        insert(live, address, nth << 1, usize::MAX).unwrap();
+                        held.push((address, nth << 1));
+                        // Mostly grows; each that goes must be found, as a free would find it.
+                        let other = random.next() as usize % held.len();
+                        let (address, payload) = held[other];
+                        assert!(live.may_contain(address));
+                        match random.next() % 8 {
+                            0 => {
+                                held.swap_remove(other);
+                                assert_eq!(live.retire(address), Some(payload));
+                            }
+                            1 => live.restore(live.hold(address).unwrap()),
+                            2 => {
+                                held.swap_remove(other);
+                                let record = live.hold(address).unwrap();
+                                assert_eq!(live.release(record), payload);
+                            }
+                            _ => {}
+                        }
+                    }
+                    for (address, payload) in held {
+                        assert!(live.may_contain(address));
+                        assert_eq!(live.retire(address), Some(payload));
+                    }
+                });
+            }
+        });
+        assert_eq!(live.len(), 0);
+    }
+}
+
+#[test]
+fn a_record_that_was_held_while_the_filter_grew_is_found_when_it_comes_back() {
+    let live = Live::new();
+    let all = || (1..4_000_usize).map(|nth| nth << 20);
+    let (grows_under, rest): (Vec<usize>, Vec<usize>) =
+        all().partition(|address| address >> 20 <= 1_000);
+    for address in &grows_under {
+        insert(&live, *address, 0, usize::MAX).unwrap();
+    }
+    let level = live.filter.readable_level();
+    let mut held: Vec<Held<'_>> = grows_under
+        .iter()
+        .filter_map(|address| live.hold(*address))
+        .collect();
+    for address in &rest {
+        insert(&live, *address, 0, usize::MAX).unwrap();
+    }
+    assert_ne!(live.filter.readable_level(), level, "it grew");
+    let gone: Vec<Held<'_>> = held.drain(500..).collect();
+    held.into_iter().for_each(|record| live.restore(record));
+    // What is settled as gone takes no other record's count along.
+    for record in gone {
+        live.release(record);
+    }
+    for address in all().filter(|address| !(501..=1_000).contains(&(address >> 20))) {
+        assert!(live.may_contain(address));
+        assert!(live.retire(address).is_some());
+    }
+    assert_eq!(live.len(), 0);
+}

@@ -66,6 +66,7 @@ mod error;
 #[cfg(feature = "http")]
 pub mod http;
 mod limits;
+mod pages;
 mod profile;
 mod record;
 mod scale;

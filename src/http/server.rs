@@ -40,6 +40,7 @@ impl Server {
     }
 
     pub(super) fn start(listener: Listener, policy: Policy) -> Result<Server, Error> {
+        crate::profile::refresh_unwind_tables();
         let policy = Arc::new(policy);
         let local_addr = listener.local_addr();
         let waker = listener.waker().map_err(Error::Thread)?;

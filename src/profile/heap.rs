@@ -208,6 +208,7 @@ impl HeapProfile {
         super::report_bad_environment();
         let _own = Suspended::new();
         let rate = record::sample_rate().ok_or(Error::NotInstalled)?;
+        super::refresh_unwind_tables();
         let folded = HeapRecord::of_folded(record::folded());
         let mut records: Vec<HeapRecord> = record::buckets().map(HeapRecord::of_bucket).collect();
         if !folded.sampled.is_zero() {

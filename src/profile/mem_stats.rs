@@ -2,6 +2,7 @@
 
 use super::heap::{HeapProfile, HeapValues};
 use crate::record::{self, Suspended};
+use crate::stack;
 
 /// The counterpart of Go's `runtime.MemStats`: what Rust can know of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,8 +28,13 @@ pub struct MemStats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProfilerStats {
-    /// How call stacks are walked.
+    /// How call stacks are walked: by `"stack-delta tables"`, or by `"backtrace"` until there are tables, and where there
+    /// are none: on other platforms than x86-64 with glibc, and if the tables failed their self-test.
     pub unwinder: &'static str,
+    /// Bytes of those tables.
+    pub unwind_table_bytes: usize,
+    /// Frames of a sampled stack, on average.
+    pub mean_depth: usize,
     /// Distinct (stack, size, rate) triples.
     pub buckets: usize,
     /// Sampled blocks that are alive.
@@ -37,6 +43,8 @@ pub struct ProfilerStats {
     pub memory_bytes: usize,
     /// Samples whose stack was deeper than [`Limits::depth`](crate::Limits::depth): frames are missing at the root.
     pub truncated_stacks: u64,
+    /// Samples whose stack ended before its root: code without unwind data, or a frame that leads off the stack.
+    pub stopped_stacks: u64,
     /// Samples without a stack because [`Limits::buckets`](crate::Limits::buckets) was reached. Totals include them.
     pub folded_bucket_limit: u64,
     /// Samples missing from in-use because [`Limits::live_records`](crate::Limits::live_records) was reached.
@@ -54,13 +62,16 @@ pub struct ProfilerStats {
 
 impl ProfilerStats {
     pub(super) fn read() -> Self {
-        let counters = record::counters();
+        let (counters, delta) = (record::counters(), record::delta());
         Self {
-            unwinder: crate::stack::WALKER,
+            unwinder: stack::walker(delta),
+            unwind_table_bytes: delta.bytes(),
+            mean_depth: mean_depth(),
             buckets: counters.buckets,
             live_records: counters.live_records,
             memory_bytes: counters.memory,
-            truncated_stacks: counters.truncated_samples,
+            truncated_stacks: counters.truncated_samples.saturating_sub(delta.stopped()),
+            stopped_stacks: delta.stopped(),
             folded_bucket_limit: counters.bucket_limit,
             folded_live_limit: counters.live_limit,
             folded_no_memory: counters.no_memory,
@@ -75,6 +86,10 @@ impl ProfilerStats {
             (
                 self.truncated_stacks,
                 "stacks were deeper than the limit and lack their root",
+            ),
+            (
+                self.stopped_stacks,
+                "stacks ended before their root: code without unwind data",
             ),
             (
                 self.folded_bucket_limit,
@@ -100,6 +115,17 @@ impl ProfilerStats {
             .map(|(count, loss)| format!("{count} {loss}"))
             .collect()
     }
+}
+
+fn mean_depth() -> usize {
+    let (frames, stacks) = record::buckets().fold((0, 0), |(frames, stacks), bucket| {
+        let (allocs, _) = bucket.counts();
+        (
+            frames + bucket.frames().len() as u64 * allocs,
+            stacks + allocs,
+        )
+    });
+    frames.checked_div(stacks).unwrap_or(0) as usize
 }
 
 /// Reads the process's memory statistics. Takes about 50 ns a bucket and one read of `/proc/self/status`.

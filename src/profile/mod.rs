@@ -27,6 +27,7 @@ mod symbolizer;
 mod symbols;
 mod tables;
 mod text;
+mod unwind_tables;
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -41,6 +42,7 @@ pub(crate) use self::empty::empty_pprof;
 pub(crate) use self::heap::{DefaultSampleType, PprofView};
 pub use self::heap::{HeapProfile, HeapRecord, HeapValues};
 pub use self::mem_stats::{MemStats, ProfilerStats, mem_stats};
+pub(crate) use self::unwind_tables::refresh as refresh_unwind_tables;
 
 /// What this room remembers between profiles.
 static PROFILES: Profiles = Profiles {

@@ -162,9 +162,10 @@ fn bytes_label(key: i64, size: usize) -> proto::Label {
 fn comments(profile: &HeapProfile, kept: &Kept<'_>) -> Vec<String> {
     let stats = ProfilerStats::read();
     let mut comments = vec![format!(
-        "#debug-pprof {}: stacks by {}, {} buckets, {} live records, {} bytes of its own memory",
+        "#debug-pprof {}: stacks by {}, {} frames deep on average, {} buckets, {} live records, {} bytes of its own memory",
         env!("CARGO_PKG_VERSION"),
         stats.unwinder,
+        stats.mean_depth,
         stats.buckets,
         stats.live_records,
         stats.memory_bytes

@@ -5,6 +5,7 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use super::busy::Busy;
+use crate::pages::{map, unmap};
 
 /// Bytes mapped at a time. A step at half the size would map twice as often (2 µs each); at twice the size a service
 /// with few stacks, or one that locks its memory, would hold more than it needs.
@@ -98,32 +99,6 @@ impl Drop for Arena {
             unmap(this.cast(), CHUNK);
         }
     }
-}
-
-/// Zeroed pages of the profiler's own, or None if the system refuses.
-pub(super) fn map(bytes: usize) -> Option<NonNull<u8>> {
-    // SAFETY: an anonymous private mapping at an address of the kernel's choice touches nobody's memory.
-    let address = unsafe {
-        libc::mmap(
-            ptr::null_mut(),
-            bytes,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-            -1,
-            0,
-        )
-    };
-    if address == libc::MAP_FAILED {
-        None
-    } else {
-        NonNull::new(address.cast())
-    }
-}
-
-/// Gives back what `map` returned with the same size and that nobody refers to.
-pub(super) fn unmap(start: NonNull<u8>, bytes: usize) {
-    // SAFETY: all callers pass a whole mapping of `map`'s that was never shared, or whose owner is being dropped.
-    unsafe { libc::munmap(start.as_ptr().cast(), bytes) };
 }
 
 #[cfg(test)]

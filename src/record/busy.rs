@@ -4,6 +4,7 @@ use core::marker::PhantomData;
 use core::sync::atomic::{Ordering, compiler_fence};
 
 use super::thread::Thread;
+use crate::stack::OwnStack;
 
 /// Proof that this thread is inside the profiler's slow path. Whoever runs there takes `&Busy`, and whoever takes it
 /// must not allocate, lock, panic or call out. Only `enter` makes one, at most one per thread at a time: an allocation
@@ -26,6 +27,11 @@ impl<'t> Busy<'t> {
             thread,
             not_send: PhantomData,
         })
+    }
+
+    /// What is known of this thread's stack.
+    pub(crate) fn own_stack(&self) -> &OwnStack {
+        &self.thread.own_stack
     }
 }
 

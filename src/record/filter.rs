@@ -12,8 +12,8 @@
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
-use super::arena;
 use super::drops::NoRoom;
+use crate::pages;
 
 /// The first level has 2^14 counters of a byte each: 16 KiB, a third of a first-level data cache. At twice the size
 /// the filter of a small service pushes the program's own data out of that cache, at half it has to grow at once.
@@ -195,7 +195,7 @@ impl Filter {
         if let Some(counters) = self.counters(level) {
             return Some(counters);
         }
-        let fresh = arena::map(level.bytes())?;
+        let fresh = pages::map(level.bytes())?;
         match slot.compare_exchange(
             ptr::null_mut(),
             fresh.as_ptr().cast(),
@@ -204,7 +204,7 @@ impl Filter {
         ) {
             Ok(_) => Some(fresh.cast()),
             Err(counters) => {
-                arena::unmap(fresh, level.bytes());
+                pages::unmap(fresh, level.bytes());
                 NonNull::new(counters)
             }
         }
@@ -215,7 +215,7 @@ impl Drop for Filter {
     fn drop(&mut self) {
         for (nth, level) in self.levels.iter_mut().enumerate() {
             if let Some(counters) = NonNull::new(*level.get_mut()) {
-                arena::unmap(counters.cast(), Level(nth + 1).bytes());
+                pages::unmap(counters.cast(), Level(nth + 1).bytes());
             }
         }
     }

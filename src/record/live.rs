@@ -12,10 +12,10 @@
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
-use super::arena;
 use super::busy::Busy;
 use super::drops::NoRoom;
 use super::filter::{Filter, Level};
+use crate::pages;
 
 /// Slots whose addresses share a cache line.
 const SLOTS: usize = 8;
@@ -253,7 +253,7 @@ impl Live {
             return Some(first);
         }
         let bytes = segment_bytes(nth);
-        let fresh = arena::map(bytes)?;
+        let fresh = pages::map(bytes)?;
         match segment.compare_exchange(
             ptr::null_mut(),
             fresh.as_ptr().cast(),
@@ -266,7 +266,7 @@ impl Live {
                 Some(fresh.as_ptr().cast())
             }
             Err(first) => {
-                arena::unmap(fresh, bytes);
+                pages::unmap(fresh, bytes);
                 Some(first)
             }
         }
@@ -277,7 +277,7 @@ impl Drop for Live {
     fn drop(&mut self) {
         for (nth, segment) in self.segments.iter_mut().enumerate() {
             if let Some(first) = ptr::NonNull::new(*segment.get_mut()) {
-                arena::unmap(first.cast(), segment_bytes(nth));
+                pages::unmap(first.cast(), segment_bytes(nth));
             }
         }
     }

@@ -33,7 +33,7 @@ use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::limits::Limits;
-use crate::stack;
+use crate::stack::{self, Delta, Stack};
 
 pub(crate) use self::buckets::Bucket;
 use self::buckets::{Buckets, Key};
@@ -64,6 +64,7 @@ static RECORD: Record = Record::new();
 #[derive(Debug)]
 struct Record {
     rate: Rate,
+    delta: Delta,
     live: Live,
     buckets: Buckets,
     folded: Folded,
@@ -78,6 +79,7 @@ impl Record {
     const fn new() -> Self {
         Self {
             rate: Rate::new(),
+            delta: Delta::new(),
             live: Live::new(),
             buckets: Buckets::new(),
             folded: Folded::new(),
@@ -137,7 +139,7 @@ pub(crate) fn alloc_slow(block: *mut u8, size: usize, defaults: &Defaults) {
             thread.countdown.set(before);
             return;
         }
-        if trace::answer(thread, &busy, own_frame) {
+        if trace::answer(&RECORD.delta, thread, &busy, own_frame) {
             return;
         }
         if RECORD.rate.word().rate().is_none() {
@@ -173,7 +175,8 @@ pub(crate) fn alloc_slow(block: *mut u8, size: usize, defaults: &Defaults) {
 #[inline(never)]
 fn sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, own_frame: usize) {
     let limits = limits();
-    let stack = stack::capture(busy, own_frame, limits.depth);
+    let mut stack = Stack::new();
+    stack::capture(&RECORD.delta, busy, own_frame, limits.depth, &mut stack);
     let key = Key {
         stack: &stack,
         size,
@@ -260,6 +263,11 @@ pub(crate) fn limits() -> Limits {
     RECORD.limits.get()
 }
 
+/// The tables that call stacks are walked by.
+pub(crate) fn delta() -> &'static Delta {
+    &RECORD.delta
+}
+
 /// All buckets there are.
 pub(crate) fn buckets() -> impl Iterator<Item = &'static Bucket> {
     RECORD.buckets.iter()
@@ -308,7 +316,10 @@ pub(crate) fn counters() -> Counters {
     Counters {
         buckets: RECORD.buckets.len(),
         live_records: RECORD.live.len(),
-        memory: size_of::<Record>() + RECORD.buckets.mapped() + RECORD.live.mapped(),
+        memory: size_of::<Record>()
+            + RECORD.buckets.mapped()
+            + RECORD.live.mapped()
+            + RECORD.delta.bytes(),
         truncated_samples: RECORD.buckets.truncated_samples(),
         nested: drops.nested.load(Ordering::Relaxed),
         bucket_limit: drops.bucket_limit.load(Ordering::Relaxed),

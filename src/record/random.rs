@@ -121,13 +121,13 @@ fn wiped_on_fork() -> Option<*mut AtomicU64> {
     // SAFETY: sysconf has no preconditions.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     let size = usize::try_from(size).ok()?;
-    let page = super::arena::map(size)?;
+    let page = crate::pages::map(size)?;
     // SAFETY: the range is a mapping of our own.
     let wiped = unsafe { libc::madvise(page.as_ptr().cast(), size, libc::MADV_WIPEONFORK) } == 0;
     if wiped {
         return Some(page.as_ptr().cast());
     }
-    super::arena::unmap(page, size);
+    crate::pages::unmap(page, size);
     None
 }
 

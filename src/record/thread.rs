@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::ptr::NonNull;
 
 use super::random::Random;
-use crate::stack::Stack;
+use crate::stack::{OwnStack, Stack};
 
 /// One thread's sampling state. `const`-initialised and without a destructor, so touching it neither allocates nor
 /// fails: before `main`, in thread-local destructors and in `atexit` too.
@@ -21,6 +21,8 @@ pub(crate) struct Thread {
     pub(super) random: Random,
     /// Where the stack of the next allocation is wanted, if it is: see `trace.rs`.
     pub(super) trace: Cell<Option<NonNull<Stack>>>,
+    /// Where a walk may read.
+    pub(super) own_stack: OwnStack,
 }
 
 std::thread_local! {
@@ -33,6 +35,7 @@ std::thread_local! {
             busy: Cell::new(false),
             random: Random::unseeded(),
             trace: Cell::new(None),
+            own_stack: OwnStack::unknown(),
         }
     };
 }

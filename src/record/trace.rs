@@ -5,7 +5,7 @@ use core::ptr::NonNull;
 use super::busy::Busy;
 use super::thread::{SUSPENDED, Thread};
 use crate::limits::Limits;
-use crate::stack::{self, Stack};
+use crate::stack::{self, Delta, Stack};
 
 /// Runs `allocate`, on a thread whose sampling is suspended, and returns the call stack of the first allocation in it;
 /// None if it made none through the wrapper.
@@ -25,13 +25,14 @@ pub(crate) fn stack_of_allocation(allocate: impl FnOnce()) -> Option<Stack> {
 }
 
 /// In the slow path: takes the stack if it was asked for.
-pub(super) fn answer(thread: &Thread, busy: &Busy<'_>, own_frame: usize) -> bool {
-    let Some(wanted) = thread.trace.take() else {
+pub(super) fn answer(delta: &Delta, thread: &Thread, busy: &Busy<'_>, own_frame: usize) -> bool {
+    let Some(mut wanted) = thread.trace.take() else {
         return false;
     };
     thread.countdown.set(SUSPENDED);
     // SAFETY: only `stack_of_allocation` sets `trace`, to a local of its own, and takes it back before it returns; it
     // does so on this thread, whose only reference to that local is this one while `allocate` runs.
-    unsafe { wanted.write(stack::capture(busy, own_frame, Limits::MAX_DEPTH)) };
+    let stack = unsafe { wanted.as_mut() };
+    stack::capture(delta, busy, own_frame, Limits::MAX_DEPTH, stack);
     true
 }

@@ -1,12 +1,12 @@
 //! The walk of the `backtrace` crate without its lock: reads `.eh_frame` through the platform's unwinder.
 //!
-//! It finds every frame of a stock build. Its price is 5.8 µs for a sampled allocation under 26 frames, and that it
-//! trusts the unwind data: a return address in unmapped memory (a broken JIT or fibre frame) crashes it.
+//! It finds every frame of a stock build. Its price is 0.2 µs a frame, and that it trusts the unwind data: a return
+//! address in unmapped memory (a broken JIT or fibre frame) crashes it. So it is for what the tables of `delta` do not
+//! cover.
 
 use super::{ReturnAddress, Stack};
-use crate::record::Busy;
 
-pub(super) fn walk(_busy: &Busy<'_>, own_frame: usize, depth: usize, stack: &mut Stack) {
+pub(super) fn walk(own_frame: usize, depth: usize, stack: &mut Stack) {
     let mut is_own = true;
     // SAFETY: "unsynchronized" asks that no other thread walks through the crate's lock-guarded state at the same
     // time; the libunwind and libgcc back ends of Unix have none, the walk only reads its own thread's stack and the

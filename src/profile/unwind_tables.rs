@@ -1,0 +1,21 @@
+//! Sees to it that the unwinder has tables of what is loaded: asked whenever a profile is taken or a server starts.
+
+use std::thread;
+
+use crate::record::{self, Suspended};
+
+/// Has the tables brought up to date, on a thread of their own, if something was loaded or unloaded. Does not wait: until
+/// they are ready, stacks that need them are walked the slow way.
+pub(crate) fn refresh() {
+    if record::sample_rate().is_none() || !record::delta().is_stale() {
+        return;
+    }
+    let _own = Suspended::new();
+    // Without a thread to spare the next profile tries again.
+    let _ = thread::Builder::new()
+        .name("debug-pprof-cfi".into())
+        .spawn(|| {
+            let _own = Suspended::new();
+            record::delta().refresh();
+        });
+}

@@ -1,0 +1,224 @@
+//! What the loader has loaded, with a copy of its unwind data: taken under the loader's lock, used without it.
+
+use core::ffi::{c_int, c_void};
+use core::slice;
+
+use gimli::{BaseAddresses, EhFrameHdr, NativeEndian, Pointer};
+
+use crate::pages::PageVec;
+
+/// How often the loader has added and removed an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Changes {
+    pub(super) added: u64,
+    pub(super) removed: u64,
+}
+
+/// A loaded object. Addresses are as its own headers have them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Object {
+    /// Address in memory minus address in the headers.
+    pub(super) bias: usize,
+    /// Its executable segments, from the first to the end of the last.
+    pub(super) text: usize,
+    pub(super) text_end: usize,
+    /// Where its `.eh_frame` lies, and where the copy lies in `Objects::unwind`.
+    pub(super) eh_frame: usize,
+    copy: (usize, usize),
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Objects {
+    pub(super) changes: Changes,
+    pub(super) list: PageVec<Object>,
+    unwind: PageVec<u8>,
+}
+
+impl Objects {
+    pub(super) fn read() -> Self {
+        let mut objects = Self {
+            changes: Changes::default(),
+            list: PageVec::new(),
+            unwind: PageVec::new(),
+        };
+        // SAFETY: `visit` has the signature that is called for, and `objects` outlives the call.
+        unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut objects).cast()) };
+        objects
+    }
+
+    /// The copy of an object's `.eh_frame`; empty if it has none.
+    pub(super) fn unwind(&self, object: &Object) -> &[u8] {
+        let (start, end) = object.copy;
+        self.unwind.as_slice().get(start..end).unwrap_or(&[])
+    }
+}
+
+impl Changes {
+    /// The loader's counts now.
+    pub(super) fn read() -> Self {
+        unsafe extern "C" fn first(
+            info: *mut libc::dl_phdr_info,
+            _size: usize,
+            changes: *mut c_void,
+        ) -> c_int {
+            // SAFETY: the loader passes a valid entry.
+            let info = unsafe { &*info };
+            // SAFETY: `read` passes its local.
+            unsafe { changes.cast::<Changes>().write(Changes::of(info)) };
+            1
+        }
+        let mut changes = Self::default();
+        // SAFETY: `first` has the signature that is called for, and `changes` outlives the call.
+        unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut changes).cast()) };
+        changes
+    }
+
+    fn of(info: &libc::dl_phdr_info) -> Self {
+        Self {
+            added: info.dlpi_adds,
+            removed: info.dlpi_subs,
+        }
+    }
+}
+
+/// Called by the loader for each object, its lock held, so that the object stays: must not allocate from the program's
+/// heap, whose allocator may want that lock.
+unsafe extern "C" fn visit(
+    info: *mut libc::dl_phdr_info,
+    _size: usize,
+    objects: *mut c_void,
+) -> c_int {
+    // SAFETY: `Objects::read` passes its local, which nobody else uses during the call.
+    let objects = unsafe { &mut *objects.cast::<Objects>() };
+    // SAFETY: the loader passes a valid entry.
+    let info = unsafe { &*info };
+    objects.changes = Changes::of(info);
+    // An object that there is no memory for is one without a table.
+    let _ = copy(info, objects);
+    0
+}
+
+fn copy(info: &libc::dl_phdr_info, objects: &mut Objects) -> Option<()> {
+    if info.dlpi_phdr.is_null() {
+        return None;
+    }
+    // SAFETY: the loader's table of this object's headers, valid during the callback.
+    let headers = unsafe { slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
+    let bias = info.dlpi_addr as usize;
+    let loaded = |header: &&libc::Elf64_Phdr| header.p_type == libc::PT_LOAD;
+    let span = |header: &libc::Elf64_Phdr| {
+        let start = header.p_vaddr as usize;
+        (start, start.saturating_add(header.p_memsz as usize))
+    };
+    let texts = || {
+        let is_text = |header: &&libc::Elf64_Phdr| header.p_flags & libc::PF_X != 0;
+        headers.iter().filter(loaded).filter(is_text).map(span)
+    };
+    let text = texts().map(|(start, _)| start).min()?;
+    let text_end = texts().map(|(_, end)| end).max()?;
+    // Readable bytes in memory from a header's address to the end of its segment.
+    let bytes_from = |address: usize| {
+        let mut segments = headers.iter().filter(loaded);
+        let segment = segments.find(|segment| {
+            let (start, end) = (
+                segment.p_vaddr as usize,
+                segment.p_vaddr.saturating_add(segment.p_filesz) as usize,
+            );
+            segment.p_flags & libc::PF_R != 0 && (start..end).contains(&address)
+        })?;
+        let len = segment.p_vaddr as usize + segment.p_filesz as usize - address;
+        let start = core::ptr::with_exposed_provenance(bias.wrapping_add(address));
+        // SAFETY: a part of a segment that the loader has mapped readable and whose object cannot go while the loader's
+        // lock is held; compilers and linkers put data here that nobody writes to.
+        Some(unsafe { slice::from_raw_parts::<u8>(start, len) })
+    };
+    let eh_frame = headers
+        .iter()
+        .find(|header| header.p_type == libc::PT_GNU_EH_FRAME)
+        .and_then(|header| eh_frame_address(header.p_vaddr, bytes_from(header.p_vaddr as usize)?));
+    let data = eh_frame.and_then(bytes_from).unwrap_or(&[]);
+    let start = objects.unwind.as_slice().len();
+    let entries = data.get(..entries_len(data)).unwrap_or(&[]);
+    let copied = objects.unwind.extend(entries);
+    let object = Object {
+        bias,
+        text,
+        text_end,
+        eh_frame: eh_frame.unwrap_or(0),
+        copy: (start, start + if copied { entries.len() } else { 0 }),
+    };
+    objects.list.push(object).then_some(())
+}
+
+/// Where the search table in `header` says that `.eh_frame` lies.
+fn eh_frame_address(at: u64, header: &[u8]) -> Option<usize> {
+    let bases = BaseAddresses::default().set_eh_frame_hdr(at);
+    let header = EhFrameHdr::new(header, NativeEndian)
+        .parse(&bases, 8)
+        .ok()?;
+    match header.eh_frame_ptr() {
+        Pointer::Direct(address) => usize::try_from(address).ok(),
+        Pointer::Indirect(_) => None,
+    }
+}
+
+/// Bytes of the entries of an `.eh_frame` that `data` begins with: up to the entry of length 0 that ends it.
+fn entries_len(data: &[u8]) -> usize {
+    let mut at = 0_usize;
+    loop {
+        let word = |at: usize| {
+            data.get(at..)?
+                .first_chunk::<4>()
+                .map(|word| u32::from_ne_bytes(*word))
+        };
+        let len = match word(at) {
+            None | Some(0) => return at,
+            // The 64-bit form.
+            Some(u32::MAX) => {
+                let long = data.get(at + 4..).and_then(|rest| rest.first_chunk::<8>());
+                12_usize.saturating_add(
+                    long.map_or(usize::MAX, |long| u64::from_ne_bytes(*long) as usize),
+                )
+            }
+            Some(len) => 4 + len as usize,
+        };
+        match at.checked_add(len) {
+            Some(next) if next <= data.len() => at = next,
+            // Broken: what comes before may be used.
+            _ => return at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_program_and_its_libraries_are_there_with_their_unwind_data() {
+        let objects = Objects::read();
+        assert_eq!(objects.changes, Changes::read());
+        let here = entries_len as fn(&[u8]) -> usize as usize;
+        let is_here = |object: &&Object| {
+            (object.bias + object.text..object.bias + object.text_end).contains(&here)
+        };
+        let program = objects.list.as_slice().iter().find(is_here).unwrap();
+        assert!(objects.unwind(program).len() > 1000);
+        assert!(objects.list.as_slice().len() > 1, "the C library too");
+    }
+
+    #[test]
+    fn entries_end_at_the_terminator_and_at_whatever_is_broken() {
+        let entry = |len: u32| [&len.to_ne_bytes()[..], &vec![1; len as usize]].concat();
+        let two = [entry(12), entry(20)].concat();
+        assert_eq!(
+            entries_len(&[&two[..], &[0; 4], &entry(8)].concat()),
+            two.len()
+        );
+        assert_eq!(entries_len(&two), two.len());
+        assert_eq!(entries_len(&two[..two.len() - 1]), 16);
+        assert_eq!(entries_len(&[0xff; 64]), 0);
+        assert_eq!(entries_len(&[]), 0);
+    }
+}

@@ -127,35 +127,55 @@ impl<'t> Memory<'t> {
     }
 }
 
-/// Whether every page from `low`, a page's start, up to `end` can be read.
+/// Whether every page from `low`, a page's start, up to `end` can be read. About 0.3 µs; leaves `errno` alone.
 fn is_mapped(low: usize, end: usize) -> bool {
-    (low..end).step_by(PAGE).all(is_readable)
+    const MADV_POPULATE_READ: usize = 22;
+    // Brings pages in as reading them would, and says whether that would work. Since Linux 5.14; before it, and if a page
+    // may not be read, each is asked about.
+    let pages = (end - low).next_multiple_of(PAGE);
+    // SAFETY: changes nothing that the program can see, and the kernel checks the range.
+    let answer = unsafe { system_call(libc::SYS_madvise, [low, pages, MADV_POPULATE_READ, 0]) };
+    answer == 0 || (answer == -EINVAL && (low..end).step_by(PAGE).all(is_readable))
 }
 
 /// Whether the page at `address` can be read: the kernel is handed it as a set of signals for a request that it then
 /// refuses. It answers EFAULT if it could not read the set, EINVAL for the request if it could. About 0.1 µs; allowed in
-/// every sandbox, because every program changes its signal mask; leaves `errno` alone.
+/// every sandbox, because every program changes its signal mask.
 fn is_readable(address: usize) -> bool {
-    const EINVAL: isize = -22;
     const KERNEL_SIGSET_BYTES: usize = 8;
     const NO_SUCH_REQUEST: usize = usize::MAX;
+    let arguments = [NO_SUCH_REQUEST, address, 0, KERNEL_SIGSET_BYTES];
+    // SAFETY: a request that does not exist changes nothing and writes nothing; whatever `address` is, the kernel
+    // checks it.
+    let answer = unsafe { system_call(libc::SYS_rt_sigprocmask, arguments) };
+    answer == -EINVAL
+}
+
+const EINVAL: isize = libc::EINVAL as isize;
+
+/// A system call past the C library, which would set `errno`: the program may be looking at it.
+///
+/// # Safety
+/// * The call with these arguments must not harm the program.
+unsafe fn system_call(number: libc::c_long, arguments: [usize; 4]) -> isize {
+    let [a, b, c, d] = arguments;
     let answer: isize;
-    // SAFETY: `rt_sigprocmask` with a request that does not exist changes nothing and writes nothing; whatever
-    // `address` is, the kernel checks it.
+    // SAFETY: the kernel's calling convention: it changes rax, rcx and r11 and keeps the rest. The caller vouches for the
+    // call itself.
     unsafe {
         asm!(
             "syscall",
-            inlateout("rax") libc::SYS_rt_sigprocmask as isize => answer,
-            in("rdi") NO_SUCH_REQUEST,
-            in("rsi") address,
-            in("rdx") 0,
-            in("r10") KERNEL_SIGSET_BYTES,
+            inlateout("rax") number as isize => answer,
+            in("rdi") a,
+            in("rsi") b,
+            in("rdx") c,
+            in("r10") d,
             lateout("rcx") _,
             lateout("r11") _,
             options(nostack),
         );
     }
-    answer == EINVAL
+    answer
 }
 
 /// An address above all frames of the calling thread's own stack, in the same mapping.

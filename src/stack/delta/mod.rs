@@ -109,8 +109,13 @@ impl Delta {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// Whether the loader has loaded or unloaded something since the last `refresh`. Outside malloc only.
+    /// Whether a `refresh` has something to do: the loader has loaded or unloaded something since the last one, and none
+    /// is under way. Outside malloc only.
     pub(crate) fn is_stale(&self) -> bool {
+        self.refreshing.load(Ordering::Relaxed) != process::id() && self.is_outdated()
+    }
+
+    fn is_outdated(&self) -> bool {
         self.state.load(Ordering::Relaxed) != State::Failed as u8
             && (self.modules.version().is_none() || Changes::read() != self.changes())
     }
@@ -170,6 +175,7 @@ impl Delta {
             };
             let next = match step {
                 Step::Root => break,
+                Step::FramePointer => caller(&registers, &KEEPS_FRAME_POINTER, &mut memory),
                 Step::Frame(frame) => caller(&registers, &frame, &mut memory),
                 Step::Signal => interrupted(&registers, &mut memory),
                 Step::Wide(_) | Step::Unknown | Step::Unsupported => None,
@@ -253,7 +259,10 @@ impl Delta {
         if owner == here || exchange(owner).is_err() {
             return;
         }
-        self.refresh_alone();
+        // Another thread may have done it since this one was sent.
+        if self.is_outdated() {
+            self.refresh_alone();
+        }
         self.refreshing.store(0, Ordering::Release);
     }
 
@@ -327,6 +336,14 @@ impl Delta {
         Some(table)
     }
 }
+
+/// What `Step::FramePointer` stands for.
+const KEEPS_FRAME_POINTER: Frame = Frame {
+    base: Base::Frame,
+    cfa: 16,
+    saved_fp: 16,
+    at: 0,
+};
 
 /// The frame that called the one with these registers; None if that leads off the stack.
 #[inline(always)]

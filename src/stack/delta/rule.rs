@@ -41,6 +41,11 @@ pub(super) struct Rule(u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Frame(Frame),
+    /// The frame of a function that keeps a frame pointer, after its prologue: `Frame { base: Base::Frame, cfa: 16,
+    /// saved_fp: 16 }`. A step of its own because it is most of a program built with `-C force-frame-pointers` and of
+    /// the precompiled standard library: its caller is found without waiting for the look-up, so the processor runs
+    /// ahead.
+    FramePointer,
     /// Index into the table's wide frames.
     Wide(usize),
     /// The outermost function: it has no caller.
@@ -65,6 +70,9 @@ impl Rule {
     pub(super) const ROOT: Rule = Rule(Self::SPECIAL | 1);
     pub(super) const SIGNAL: Rule = Rule(Self::SPECIAL | 2);
     pub(super) const UNSUPPORTED: Rule = Rule(Self::SPECIAL | 3);
+
+    /// `Step::FramePointer`: both offsets are 16.
+    const KEEPS_FRAME_POINTER: Rule = Rule(Self::FRAME_POINTER | 2 << 9 | 2);
 
     /// The rule whose bits these are.
     pub(super) fn from_bits(bits: u32) -> Self {
@@ -108,6 +116,9 @@ impl Rule {
 
     #[inline(always)]
     pub(super) fn step(self) -> Step {
+        if self == Self::KEEPS_FRAME_POINTER {
+            return Step::FramePointer;
+        }
         if self.0 & Self::SPECIAL == 0 {
             let base = if self.0 & Self::FRAME_POINTER == 0 {
                 Base::Stack
@@ -154,7 +165,12 @@ mod tests {
                     };
                     packed += 1;
                     assert!(rule.is_free_standing() && rule.bits() <= Rule::MASK);
-                    assert_eq!(Rule::from_bits(rule.bits()).step(), Step::Frame(frame));
+                    let step = if (base, cfa, saved_fp) == (Base::Frame, 16, 16) {
+                        Step::FramePointer
+                    } else {
+                        Step::Frame(frame)
+                    };
+                    assert_eq!(Rule::from_bits(rule.bits()).step(), step);
                 }
             }
         }

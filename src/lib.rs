@@ -71,6 +71,10 @@ mod profile;
 mod record;
 mod scale;
 mod stack;
+// The checks of the statistical tests, for the unit tests too.
+#[cfg(test)]
+#[path = "../tests/statistics/mod.rs"]
+mod statistics;
 
 pub use allocator::ProfiledAllocator;
 pub use error::Error;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use debug_pprof::{ProfiledAllocator, set_sample_rate};
 use measured::{Block, allocated, growth, in_use};
-use statistics::{Random, sigmas};
+use statistics::{Random, Truth, sigmas};
 
 #[global_allocator]
 static ALLOC: ProfiledAllocator = ProfiledAllocator::system();
@@ -18,67 +18,50 @@ static ALLOC: ProfiledAllocator = ProfiledAllocator::system();
 static TURN: Mutex<()> = Mutex::new(());
 
 /// From one to four hundred allocations a sample.
-const RATES: [usize; 4] = [4_096, 1_638_400, 65_536, 262_144];
-const SIZE: usize = 4_093;
-
-/// One standard error of an estimate of `objects`, or more: that of the coarsest rate.
-fn most_error(objects: usize) -> f64 {
-    let spared = (-(SIZE as f64) / RATES[1] as f64).exp();
-    (objects as f64 * spared / (1.0 - spared)).sqrt()
-}
-
-fn check(what: &str, work: impl FnOnce() -> Vec<Block>, objects: usize) {
-    let mut kept = Vec::new();
-    let grown = growth(|| kept = work());
-    for (what, objects, estimate) in [
-        (
-            format!("{what}: allocated"),
-            objects,
-            allocated(&grown, SIZE),
-        ),
-        (format!("{what}: in use"), kept.len(), in_use(&grown, SIZE)),
-    ] {
-        sigmas::assert_within(
-            &what,
-            estimate.objects as f64,
-            objects as f64,
-            most_error(objects),
-        );
-        // Scaled alike: the two differ by what each bucket is cut by.
-        let cut = estimate.bytes - estimate.objects * SIZE as i64;
-        assert!(cut.unsigned_abs() as usize <= 2 * SIZE * estimate.buckets);
-    }
-}
+const RATES: [usize; 4] = [4_096, 65_536, 262_144, 1_638_400];
 
 #[test]
 fn by_the_thread_itself() {
     let _turn = TURN.lock().expect("no check panicked");
     let mut random = Random::of_this_run();
-    let objects = 1_000_000;
-    let work = || {
-        let mut kept = Vec::with_capacity(objects / 16);
-        for nth in 0..objects {
-            // Far more often than samples are taken.
-            if random.below(20) == 0 {
-                set_sample_rate(RATES[random.below(4)]);
-            }
-            let block = Block::new(SIZE, 1);
+    // A size for each rate: a gap that was carried over to the next rate would show, which it does not in the total.
+    let sizes = [4_091, 4_093, 4_099, 4_111];
+    let (mut objects, mut kept) = ([0; 4], Vec::with_capacity(100_000));
+    let mut now = 0;
+    let grown = growth(|| {
+        for nth in 0..1_600_000 {
+            // More often than samples are taken.
             if nth % 16 == 0 {
+                now = random.below(4);
+                set_sample_rate(RATES[now]);
+            }
+            let block = Block::new(sizes[now], 1);
+            objects[now] += 1;
+            if nth % 16 == 3 {
                 kept.push(block);
             }
         }
-        kept
-    };
-    check("changed every 20 allocations", work, objects);
+    });
+    for ((size, rate), objects) in sizes.into_iter().zip(RATES).zip(objects) {
+        let truth = |what, objects| Truth {
+            what,
+            objects,
+            size,
+            rate,
+        };
+        truth("rate changes", objects).assert_unbiased(allocated(&grown, size));
+        truth("in use after them", objects / 16).assert_unbiased(in_use(&grown, size));
+    }
 }
 
 #[test]
 fn by_another_thread_at_any_moment() {
     let _turn = TURN.lock().expect("no check panicked");
     let mut random = Random::of_this_run();
-    let objects = 1_000_000;
+    let (objects, size) = (1_000_000, 4_127);
     let done = AtomicBool::new(false);
-    let work = || {
+    let mut kept = Vec::with_capacity(objects / 16);
+    let grown = growth(|| {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 // A process has 2^20 changes; this one needs fewer.
@@ -91,16 +74,33 @@ fn by_another_thread_at_any_moment() {
                     (0..random.below(200)).for_each(|_| std::hint::spin_loop());
                 }
             });
-            let mut kept = Vec::with_capacity(objects / 16);
             for nth in 0..objects {
-                let block = Block::new(SIZE, 1);
+                let block = Block::new(size, 1);
                 if nth % 16 == 0 {
                     kept.push(block);
                 }
             }
             done.store(true, Ordering::Relaxed);
-            kept
         })
-    };
-    check("changed by another thread", work, objects);
+    });
+    for (what, objects, estimate) in [
+        (
+            "rate changed elsewhere: allocated",
+            objects,
+            allocated(&grown, size),
+        ),
+        (
+            "rate changed elsewhere: in use",
+            objects / 16,
+            in_use(&grown, size),
+        ),
+    ] {
+        // Nobody knows which rate each was under: one standard error at the coarsest, which is no less than the true.
+        let spared = (-(size as f64) / RATES[3] as f64).exp();
+        let error = (objects as f64 * spared / (1.0 - spared)).sqrt();
+        sigmas::assert_within(what, estimate.objects as f64, objects as f64, error);
+        // Scaled alike: the two differ by what each bucket is cut by.
+        let cut = estimate.bytes - estimate.objects * size as i64;
+        assert!(cut.unsigned_abs() as usize <= 2 * size * estimate.buckets);
+    }
 }

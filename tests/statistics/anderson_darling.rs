@@ -30,7 +30,7 @@ pub(crate) fn assert_uniform(what: &str, numbers: &[f64], least_p: f64) {
     let statistic = statistic(numbers);
     let p = p_value(statistic);
     println!(
-        "| {what} | n = {} | A² = {statistic:.2} | p = {p:.2} |",
+        "| {what} | n = {} | A² = {statistic:.2} | p = {p:.1e} |",
         numbers.len()
     );
     assert!(p > least_p, "{what}: A² = {statistic}, p = {p:e}");

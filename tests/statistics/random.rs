@@ -45,7 +45,7 @@ impl Random {
 
     /// Uniform below `bound`, up to a bias of `bound`/2^64.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        (u128::from(self.next()) * bound as u128 >> 64) as usize
+        ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 
     /// Exponential with this mean.

@@ -1,9 +1,15 @@
-//! Allocations that fail do not change the estimate of those that succeed. (They once did, two-fold: the countdown was
-//! given back to those that ended it and not to the others.)
+//! Allocations and reallocations that fail do not change the estimate of those that succeed. (They once did, two-fold:
+//! the countdown was given back to those that ended it and not to the others.)
 
-use std::alloc::{GlobalAlloc, Layout, System, alloc, dealloc};
+mod measured;
+mod statistics;
 
-use debug_pprof::{HeapProfile, ProfiledAllocator};
+use std::alloc::{GlobalAlloc, Layout, System, alloc, alloc_zeroed, dealloc, realloc};
+use std::hint::black_box;
+
+use debug_pprof::ProfiledAllocator;
+use measured::{allocated, growth};
+use statistics::Truth;
 
 /// A size that nothing else asks for.
 const REFUSED: usize = 4_091;
@@ -25,6 +31,13 @@ unsafe impl GlobalAlloc for Refusing {
         // SAFETY: the caller's contract.
         unsafe { System.dealloc(block, layout) }
     }
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if size == REFUSED {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: the caller's contract.
+        unsafe { System.realloc(block, layout, size) }
+    }
 }
 
 #[global_allocator]
@@ -32,31 +45,32 @@ static ALLOC: ProfiledAllocator<Refusing> = ProfiledAllocator::new(Refusing).sam
 
 #[test]
 fn failed_allocations_do_not_bias() {
-    let truth = 500_000;
+    let objects = 500_000;
     let refused = Layout::from_size_align(REFUSED, 8).expect("a layout");
     let layout = Layout::from_size_align(SIZE, 8).expect("a layout");
-    let before = HeapProfile::capture().expect("installed");
-    for _ in 0..truth {
-        // SAFETY: the size is not 0.
-        assert!(std::hint::black_box(unsafe { alloc(refused) }).is_null());
-        // SAFETY: the size is not 0.
-        let block = std::hint::black_box(unsafe { alloc(layout) });
-        // SAFETY: allocated just now with this layout.
-        unsafe { dealloc(block, layout) };
-    }
-    let after = HeapProfile::capture().expect("installed").since(&before);
-    let of_size = after
-        .records()
-        .iter()
-        .filter(|record| record.size() == Some(SIZE));
-    let estimate: i64 = of_size.map(|record| record.estimate().alloc_objects).sum();
-    // Failing allocations end gaps as well, which thins the samples no further than to the chance of one each: the
-    // error is that of `estimates_are_unbiased.rs`, 6 sigmas.
-    let sampled = -(-(SIZE as f64) / RATE as f64).exp_m1();
-    let error = (truth as f64 * (1.0 - sampled) / sampled).sqrt();
-    let sigmas = (estimate - truth) as f64 / error;
-    assert!(
-        sigmas.abs() < 6.0,
-        "{estimate} for {truth}, {sigmas:+.1} sigmas"
-    );
+    let grown = growth(|| {
+        for nth in 0..objects {
+            // SAFETY: the size is not 0.
+            let block = black_box(unsafe { alloc(layout) });
+            let failed = match nth % 3 {
+                // SAFETY: the size is not 0.
+                0 => unsafe { alloc(refused) },
+                // SAFETY: the size is not 0.
+                1 => unsafe { alloc_zeroed(refused) },
+                // SAFETY: allocated just now with this layout; it stays as it is.
+                _ => unsafe { realloc(block, layout, REFUSED) },
+            };
+            assert!(black_box(failed).is_null());
+            // SAFETY: allocated above with this layout.
+            unsafe { dealloc(block, layout) };
+        }
+    });
+    let truth = Truth {
+        what: "failed allocations in between",
+        objects,
+        size: SIZE,
+        rate: RATE,
+    };
+    truth.assert_unbiased(allocated(&grown, SIZE));
+    assert_eq!(allocated(&grown, REFUSED).objects, 0);
 }

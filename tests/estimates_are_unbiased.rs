@@ -5,8 +5,8 @@ mod address_space;
 mod measured;
 mod statistics;
 
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use address_space::{AddressSpace, MOVES, PAGE};
 use debug_pprof::{HeapProfile, HeapRecord, ProfiledAllocator, set_sample_rate};
@@ -16,8 +16,11 @@ use statistics::{Random, Truth};
 #[global_allocator]
 static ALLOC: ProfiledAllocator<AddressSpace> = ProfiledAllocator::new(AddressSpace);
 
-/// One process, one profile: the checks take turns.
-static TURN: Mutex<()> = Mutex::new(());
+/// One process, one profile: the checks take turns, whether those before have passed or not.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Blocks from here on are address space only.
 const LARGE: usize = 1 << 16;
@@ -28,7 +31,7 @@ fn block(size: usize) -> Block {
 
 #[test]
 fn for_sizes_from_a_byte_to_a_gibibyte_at_several_rates() {
-    let _turn = TURN.lock().expect("no check panicked");
+    let _turn = turn();
     let sizes = [
         1,
         16,
@@ -60,7 +63,7 @@ fn for_sizes_from_a_byte_to_a_gibibyte_at_several_rates() {
 
 #[test]
 fn for_many_sizes_on_one_stack() {
-    let _turn = TURN.lock().expect("no check panicked");
+    let _turn = turn();
     let (sizes, rate) = ([17, 251, 4_093, 65_537, 131_071, 1_048_573], 131_072);
     set_sample_rate(rate);
     let mut random = Random::of_this_run();
@@ -103,7 +106,7 @@ fn for_many_sizes_on_one_stack() {
 
 #[test]
 fn for_what_is_in_use_after_frees_on_other_threads() {
-    let _turn = TURN.lock().expect("no check panicked");
+    let _turn = turn();
     let rate = 65_536;
     set_sample_rate(rate);
     for (size, objects) in [(1_531, 60_000), (40_009, 4_000), (1 << 30, 500)] {
@@ -136,7 +139,7 @@ fn for_what_is_in_use_after_frees_on_other_threads() {
 
 #[test]
 fn for_blocks_that_realloc_grows_and_shrinks() {
-    let _turn = TURN.lock().expect("no check panicked");
+    let _turn = turn();
     let rate = 65_536;
     set_sample_rate(rate);
     let mut first = 10_007;
@@ -183,7 +186,7 @@ fn for_blocks_that_realloc_grows_and_shrinks() {
 
 #[test]
 fn whatever_the_profiler_allocates_for_itself_in_between() {
-    let _turn = TURN.lock().expect("no check panicked");
+    let _turn = turn();
     let (objects, size, rate) = (100_000, 1_019, 16_384);
     set_sample_rate(rate);
     let mut captured = 0;

@@ -59,7 +59,7 @@ impl Truth<'_> {
     }
 
     /// The samples behind an estimate are binomial. Their signed root of the deviance is as good as normal from a
-    /// handful of samples on, where (n − Np)/σ is skewed (6 of its sigmas come by chance 300 times as often if 15
+    /// handful of samples on, where (n − Np)/σ is skewed (6 of its sigmas come by chance 90 times as often if 15
     /// samples are expected); and P(it is above x) ≤ e^(−x²/2) for any number (Chernoff).
     fn sigmas_of_samples(&self, at_least: f64, at_most: f64) -> f64 {
         let all = self.objects as f64;

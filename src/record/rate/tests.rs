@@ -60,9 +60,10 @@ fn gaps(rate: usize, n: usize, seed: u64) -> Vec<i64> {
     let started = started();
     started.set(rate);
     let word = started.word();
-    let none = word.draw(1.0);
     let mut random = super::super::random::SplitMix::new(seed);
-    (0..n).map(|_| word.draw(random.uniform()) - none).collect()
+    (0..n)
+        .map(|_| word.draw(random.uniform()) - word.0)
+        .collect()
 }
 
 /// Their places in the exponential law of mean `rate`. A gap of g bytes ends in the byte behind it: it stands for all

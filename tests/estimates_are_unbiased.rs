@@ -1,5 +1,6 @@
 //! At any rate, for any size up to a gibibyte, however blocks grow and whoever frees them: objects and bytes are
-//! estimated without bias. Seeds, sigmas and the chance of a false alarm: `statistics/mod.rs`.
+//! estimated without bias, but for the cut to a whole number in each bucket. Seeds, sigmas and the chance of a false
+//! alarm: `statistics/mod.rs`.
 
 mod address_space;
 mod measured;

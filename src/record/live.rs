@@ -15,6 +15,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use super::busy::Busy;
 use super::drops::NoRoom;
 use super::filter::{Filter, Level};
+use super::len::Len;
 use crate::pages;
 
 /// Slots whose addresses share a cache line.
@@ -52,7 +53,7 @@ struct Group {
 pub(crate) struct Live {
     filter: Filter,
     segments: [AtomicPtr<Group>; SEGMENTS],
-    len: AtomicUsize,
+    len: Len,
     /// Records found at an address that was allocated again: the block was freed past the wrapper, by C's `free` say.
     stale: AtomicU64,
     mapped: AtomicUsize,
@@ -73,14 +74,14 @@ impl Live {
         Self {
             filter: Filter::new(),
             segments: [const { AtomicPtr::new(ptr::null_mut()) }; SEGMENTS],
-            len: AtomicUsize::new(0),
+            len: Len::new(),
             stale: AtomicU64::new(0),
             mapped: AtomicUsize::new(0),
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.len.load(Ordering::Relaxed)
+        self.len.total()
     }
 
     pub(crate) fn stale(&self) -> u64 {
@@ -105,17 +106,12 @@ impl Live {
         limit: usize,
     ) -> Result<(), NoRoom> {
         // Reserved first, so that the limit holds whatever the threads do.
-        let placed = if self.len.fetch_add(1, Ordering::Relaxed) < limit {
-            self.place(address, payload)
-        } else {
-            Err(NoRoom::Limit)
-        };
-        match placed {
-            Ok(()) if self.filter.is_crowded(self.len()) => self.filter.grow(self.addresses()),
-            Ok(()) => {}
-            Err(_) => {
-                self.len.fetch_sub(1, Ordering::Relaxed);
-            }
+        let about = self.len.add(address, limit)?;
+        let placed = self.place(address, payload);
+        if placed.is_err() {
+            self.len.sub(address);
+        } else if self.filter.is_crowded(about) {
+            self.filter.grow(self.addresses());
         }
         placed
     }
@@ -226,7 +222,7 @@ impl Live {
 
     fn forget(&self, counted_in: Level, address: usize) {
         self.filter.remove(counted_in, address);
-        self.len.fetch_sub(1, Ordering::Relaxed);
+        self.len.sub(address);
     }
 
     fn find(&self, address: usize) -> Option<(&AtomicUsize, usize)> {

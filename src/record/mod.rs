@@ -20,6 +20,7 @@ mod drops;
 mod environment;
 mod filter;
 mod folded;
+mod len;
 mod live;
 mod payload;
 mod random;
@@ -158,8 +159,6 @@ pub(crate) fn alloc_slow(block: *mut u8, size: usize, defaults: &Defaults) {
             thread.countdown.set(left);
             return;
         }
-        let next = word.draw(thread.random.uniform(&RECORD.seeds));
-        thread.countdown.set(next);
         // A request that failed is nothing to record. It has used up its bytes like any other: giving them back here,
         // where the countdown is short, and not on the fast path, would leave short countdowns for what comes next.
         if let Some(rate @ 1..) = word.rate()
@@ -167,6 +166,11 @@ pub(crate) fn alloc_slow(block: *mut u8, size: usize, defaults: &Defaults) {
         {
             sample(&busy, block, size, rate, own_frame);
         }
+        // Last: until here the countdown is below the word, so an allocation by a signal handler comes to the slow path,
+        // is turned away by `Busy`, and uses up nothing of a gap that nobody has tested it against.
+        thread
+            .countdown
+            .set(word.draw(thread.random.uniform(&RECORD.seeds)));
     });
 }
 

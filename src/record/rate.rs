@@ -34,8 +34,9 @@ const UNSET: i64 = RATE_MASK;
 /// The largest rate, 16 GiB. Its longest gap, 36.7 times itself, still fits below the generation.
 pub(crate) const MAX_RATE: usize = 1 << 34;
 
-/// The gap of a thread when the rate is 0: it visits the slow path once in 2 TiB.
-const NEVER: i64 = 1 << 41;
+/// The gap of a thread when the rate is 0: it visits the slow path once in 128 MiB. A longer one would save nothing that
+/// can be measured; it is as late as a thread can notice, after the last generation, that sampling is on again.
+const NEVER: i64 = 1 << 27;
 
 impl Rate {
     pub(crate) const fn new() -> Self {

@@ -1,0 +1,29 @@
+//! Builds the programs that a bench runs: packages of their own under `benches/`, in release, under `target/`.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where the programs of `benches/<package>` are, built now. `flags` are for rustc, beside those in the environment;
+/// builds with different flags are kept apart.
+pub(crate) fn build(package: &str, flags: &str) -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("benches")
+        .join(package)
+        .join("Cargo.toml");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .with_file_name("benches")
+        .join(if flags.is_empty() { "stock" } else { flags });
+    let outer = env::var("RUSTFLAGS").unwrap_or_default();
+    eprintln!("building benches/{package} {flags}");
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--manifest-path"])
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(&target)
+        .env("RUSTFLAGS", format!("{outer} {flags}"))
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "benches/{package} does not build");
+    target.join("release")
+}

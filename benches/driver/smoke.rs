@@ -1,0 +1,8 @@
+//! Whether a bench is to show only that it works: `SMOKE=1 cargo bench` runs each in seconds, with figures that mean
+//! nothing.
+
+use std::env;
+
+pub(crate) fn is_smoke() -> bool {
+    env::var_os("SMOKE").is_some_and(|value| value != "0")
+}

@@ -1,0 +1,11 @@
+//! The work on mimalloc, profiled; the rate is `DEBUG_PPROF_RATE` or the default.
+
+use debug_pprof::ProfiledAllocator;
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOC: ProfiledAllocator<MiMalloc> = ProfiledAllocator::new(MiMalloc);
+
+fn main() {
+    work::answer();
+}

@@ -1,0 +1,54 @@
+//! How a driver tells a side what to do: lines on standard input, a line of answer to each.
+//!
+//! ```text
+//! list             one line, the kinds' names and groups: "Mean:pair 16 B;Mean:pair 64 B;…"
+//! do 3 100000      100 000 operations of kind 3; answers the nanoseconds that they took
+//! ```
+//!
+//! Or on the command line, for programs that watch a process from its start to its end: `side 'pair 16 B' 100000`.
+
+use std::collections::HashMap;
+use std::env;
+use std::io::{self, BufRead, Write};
+use std::time::Instant;
+
+use crate::{KINDS, Kind};
+
+/// Does what the command line or standard input says, until that ends.
+///
+/// # Panics
+/// On orders that are not in the protocol.
+pub fn answer() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let [name, count] = arguments.as_slice() {
+        let is_meant = |kind: &&Kind| kind.name == name;
+        let kind = KINDS.iter().find(is_meant).expect("the name of a kind");
+        (kind.start)()(count.parse().expect("a number of operations"));
+        return;
+    }
+    let mut started = HashMap::new();
+    for line in io::stdin().lock().lines() {
+        let line = line.expect("a line of text");
+        let words: Vec<&str> = line.split(' ').collect();
+        let answer = match words.as_slice() {
+            ["list"] => list(),
+            ["do", kind, count] => {
+                let kind: usize = kind.parse().expect("the number of a kind");
+                let count = count.parse().expect("a number of operations");
+                let work = started.entry(kind).or_insert_with(|| (KINDS[kind].start)());
+                let start = Instant::now();
+                work(count);
+                start.elapsed().as_nanos().to_string()
+            }
+            _ => panic!("not in the protocol: {line}"),
+        };
+        let mut out = io::stdout().lock();
+        writeln!(out, "{answer}").expect("the driver reads");
+        out.flush().expect("the driver reads");
+    }
+}
+
+fn list() -> String {
+    let kinds = KINDS.map(|kind| format!("{:?}:{}", kind.group, kind.name));
+    kinds.join(";")
+}

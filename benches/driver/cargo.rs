@@ -4,9 +4,9 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where the programs of `benches/<package>` are, built now. `flags` are for rustc, beside those in the environment;
-/// builds with different flags are kept apart.
-pub(crate) fn build(package: &str, flags: &str) -> PathBuf {
+/// Where the programs of `benches/<package>` are, built now. `choice` says which, as arguments of `cargo build`. `flags`
+/// are for rustc, beside those in the environment; builds with different flags are kept apart.
+pub(crate) fn build(package: &str, choice: &[&str], flags: &str) -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("benches")
         .join(package)
@@ -21,6 +21,7 @@ pub(crate) fn build(package: &str, flags: &str) -> PathBuf {
         .arg(manifest)
         .arg("--target-dir")
         .arg(&target)
+        .args(choice)
         .env("RUSTFLAGS", format!("{outer} {flags}"))
         .status()
         .expect("cargo runs");

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         eprintln!("valgrind is missing; on Debian and Ubuntu: apt-get install -y valgrind");
         return ExitCode::FAILURE;
     }
-    let programs = cargo::build("sides", "");
+    let programs = cargo::build("sides", &[], "");
     println!("\n### Instructions added to an unsampled pair\n");
     println!("| pair | allocator | bare | profiled | added | bar | |");
     println!("|---|---|--:|--:|--:|--:|---|");

@@ -39,7 +39,7 @@ fn main() {
     } else {
         Plan::FULL
     };
-    let programs = cargo::build("sides", "");
+    let programs = cargo::build("sides", &[], "");
     let wanted: Vec<String> = env::args()
         .skip(1)
         .filter(|word| !word.starts_with('-'))
@@ -79,10 +79,8 @@ fn compare(allocator: &str, bar: f64, programs: &Path, plan: &Plan) {
             .map(|(_, row)| row)
     };
 
-    println!(
-        "\n### {allocator}: {} rounds\n",
-        plan.generations * plan.rounds
-    );
+    let rounds = plan.generations * plan.rounds;
+    println!("\n### {allocator}: {rounds} rounds{}\n", smoke::note());
     row::print_header();
     of("Mean").for_each(Row::print_against_ratio);
     let mean = |ratio: fn(&Row) -> f64| geometric_mean(of("Mean").map(ratio));

@@ -1,0 +1,97 @@
+//! What one sampled allocation costs, by the depth of its stack.
+//!
+//! ```text
+//! cargo bench --bench capture
+//! ```
+//!
+//! Everything is above the same pair unsampled, in the same process and round; of each the fastest round counts.
+
+#[path = "../driver/cargo.rs"]
+mod cargo;
+mod program;
+#[path = "../driver/smoke.rs"]
+mod smoke;
+#[path = "../driver/verdict.rs"]
+mod verdict;
+
+use std::path::Path;
+
+use verdict::verdict;
+
+/// Frames that the bars are for.
+const FRAMES: u32 = 30;
+/// Nanoseconds for a sampled allocation: a stock build, and one with frame pointers.
+const BUILDS: [(&str, &str, f64); 2] = [
+    ("stock", "", 700.0),
+    ("frame pointers", "-Cforce-frame-pointers=yes", 200.0),
+];
+/// Nanoseconds that a pair may cost whose every block is sampled.
+const LARGE_BAR_NS: f64 = 1_000.0;
+/// Of a program with 10 MiB of text.
+const TABLE_BAR_MIB: f64 = 3.0;
+const MIB: f64 = 1_048_576.0;
+const TABLE_BAR_MS: f64 = 100.0;
+
+fn main() {
+    println!("\n### A sampled allocation{}\n", smoke::note());
+    println!(
+        "| build | unwinder | frames | allocation ns | its free ns | both ns | both, another stack each time ns | bar | |"
+    );
+    println!("|---|---|--:|--:|--:|--:|--:|---|---|");
+    for (name, flags, bar) in BUILDS {
+        let programs = cargo::build("sides", &["--no-default-features"], flags);
+        depths(name, &programs, bar);
+    }
+    let programs = cargo::build("sides", &["--no-default-features"], "");
+    large(&programs);
+    tables(&programs);
+}
+
+fn depths(build: &str, programs: &Path, bar: f64) {
+    let lines = program::lines(&programs.join("capture"), &[]);
+    let [unwinder, depths @ ..] = lines.as_slice() else {
+        panic!("a line for the unwinder");
+    };
+    for depth in depths {
+        let [frames, alloc, free, many] = program::numbers(depth);
+        let beside = if frames as u32 == FRAMES {
+            format!("≤ {bar} | {}", verdict(alloc <= bar))
+        } else {
+            "|".to_owned()
+        };
+        let both = alloc + free;
+        println!(
+            "| {build} | {unwinder} | {frames} | {alloc:.0} | {free:.0} | {both:.0} | {many:.0} | {beside} |"
+        );
+    }
+}
+
+fn large(programs: &Path) {
+    let lines = program::lines(&programs.join("capture"), &["large"]);
+    let [added] = program::numbers(&lines[1]);
+    println!(
+        "\n1 MiB blocks at the default rate, nearly every one sampled: {added:.0} ns added per pair, bar {LARGE_BAR_NS}: {}",
+        verdict(added <= LARGE_BAR_NS)
+    );
+}
+
+fn tables(programs: &Path) {
+    let line = &program::lines(&programs.join("large_text"), &[])[0];
+    let words: Vec<&str> = line.splitn(4, ' ').collect();
+    let [text, bytes, milliseconds, unwinder] = words.as_slice() else {
+        panic!("four words, not {line}");
+    };
+    let (text, bytes) = (program::number(text), program::number(bytes));
+    let milliseconds = program::number(milliseconds);
+    print!("\nUnwind tables of {:.1} MiB of text: ", text / MIB);
+    if *unwinder == "backtrace" {
+        println!("this unwinder ({unwinder}) has none");
+        return;
+    }
+    println!(
+        "{unwinder}, {:.2} MiB, bar {TABLE_BAR_MIB} MiB: {}; ready after {milliseconds:.0} ms, bar {TABLE_BAR_MS}: {}",
+        bytes / MIB,
+        verdict(bytes <= TABLE_BAR_MIB * MIB),
+        verdict(milliseconds <= TABLE_BAR_MS)
+    );
+}

@@ -1,0 +1,23 @@
+//! Waits for the unwinder that a service has after its first seconds.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use debug_pprof::{HeapProfile, mem_stats};
+
+/// The unwinder of a build without unwind tables of its own, and of any process before they are built.
+const FALLBACK: &str = "backtrace";
+
+/// Asks for a profile, as a service's first scrape does, and waits until the unwinder's tables are there: the name of
+/// the unwinder that is in use then. Goes on after five seconds, with whatever there is.
+pub fn ready() -> &'static str {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let _ = HeapProfile::capture();
+        let unwinder = mem_stats().profiler.unwinder;
+        if !unwinder.starts_with(FALLBACK) || Instant::now() > deadline {
+            return unwinder;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}

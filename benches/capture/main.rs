@@ -8,6 +8,7 @@
 
 #[path = "../driver/cargo.rs"]
 mod cargo;
+#[path = "../driver/program.rs"]
 mod program;
 #[path = "../driver/smoke.rs"]
 mod smoke;
@@ -38,19 +39,26 @@ fn main() {
         "| build | unwinder | frames | allocation ns | its free ns | both ns | both, another stack each time ns | bar | |"
     );
     println!("|---|---|--:|--:|--:|--:|--:|---|---|");
-    for (name, flags, bar) in BUILDS {
+    let large = BUILDS.map(|(name, flags, bar)| {
         let programs = cargo::build("sides", &["--no-default-features"], flags);
-        depths(name, &programs, bar);
+        (name, depths(name, &programs, bar))
+    });
+    for (name, added) in large {
+        println!(
+            "\n1 MiB blocks at the default rate, nearly every one sampled, {name}: {added:.0} ns added per pair, bar \
+             {LARGE_BAR_NS}: {}.",
+            verdict(added <= LARGE_BAR_NS)
+        );
     }
-    let programs = cargo::build("sides", &["--no-default-features"], "");
-    large(&programs);
-    tables(&programs);
+    tables(&cargo::build("sides", &["--no-default-features"], ""));
 }
 
-fn depths(build: &str, programs: &Path, bar: f64) {
-    let lines = program::lines(&programs.join("capture"), &[]);
-    let [unwinder, depths @ ..] = lines.as_slice() else {
-        panic!("a line for the unwinder");
+/// Prints a row for each depth. Returns what a pair of 1 MiB costs.
+fn depths(build: &str, programs: &Path, bar: f64) -> f64 {
+    let rounds = if smoke::is_smoke() { "3" } else { "60" };
+    let lines = program::lines(&programs.join("capture"), &[rounds]);
+    let [unwinder, depths @ .., large] = lines.as_slice() else {
+        panic!("a line for the unwinder and one for large blocks");
     };
     for depth in depths {
         let [frames, alloc, free, many] = program::numbers(depth);
@@ -64,15 +72,7 @@ fn depths(build: &str, programs: &Path, bar: f64) {
             "| {build} | {unwinder} | {frames} | {alloc:.0} | {free:.0} | {both:.0} | {many:.0} | {beside} |"
         );
     }
-}
-
-fn large(programs: &Path) {
-    let lines = program::lines(&programs.join("capture"), &["large"]);
-    let [added] = program::numbers(&lines[1]);
-    println!(
-        "\n1 MiB blocks at the default rate, nearly every one sampled: {added:.0} ns added per pair, bar {LARGE_BAR_NS}: {}",
-        verdict(added <= LARGE_BAR_NS)
-    );
+    program::number(large)
 }
 
 fn tables(programs: &Path) {

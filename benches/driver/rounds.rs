@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::side::Side;
 
 /// How one side is started.
+#[derive(Clone)]
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
     /// Added to its environment.
@@ -31,7 +32,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) const FULL: Plan = Plan {
-        generations: 4,
+        generations: 6,
         rounds: 8,
         round_ns: 8e6,
     };

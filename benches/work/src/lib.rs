@@ -11,12 +11,14 @@ mod pairs;
 mod protocol;
 mod random;
 mod requests;
+mod survivors;
 mod threads;
 mod worker;
 mod zeroed;
 
 pub use protocol::answer;
 pub use random::Random;
+pub use survivors::{Resident, churn_with_survivors};
 
 /// One kind of work.
 #[derive(Debug, Clone, Copy)]

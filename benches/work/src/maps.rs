@@ -15,7 +15,7 @@ pub(crate) fn start() -> Started {
         for _ in 0..count {
             let mut map = BTreeMap::new();
             for nth in 0..ENTRIES {
-                let key = format!("{:016x}", random.next());
+                let key = format!("{:016x}", random.draw());
                 map.insert(key, format!("the value of entry {nth}"));
             }
             black_box(map);

@@ -5,14 +5,15 @@
 //! do 3 100000      100 000 operations of kind 3; answers the nanoseconds that they took
 //! ```
 //!
-//! Or on the command line, for programs that watch a process from its start to its end: `side 'pair 16 B' 100000`.
+//! Or on the command line, for programs that watch a process from its start to its end: `side 'pair 16 B' 100000`, and
+//! `side resident 100000`, which prints the two numbers of [`churn_with_survivors`].
 
 use std::collections::HashMap;
 use std::env;
 use std::io::{self, BufRead, Write};
 use std::time::Instant;
 
-use crate::{KINDS, Kind};
+use crate::{KINDS, Kind, churn_with_survivors};
 
 /// Does what the command line or standard input says, until that ends.
 ///
@@ -21,9 +22,15 @@ use crate::{KINDS, Kind};
 pub fn answer() {
     let arguments: Vec<String> = env::args().skip(1).collect();
     if let [name, count] = arguments.as_slice() {
+        let count = count.parse().expect("a number of operations");
+        if name == "resident" {
+            let resident = churn_with_survivors(count);
+            println!("{} {}", resident.all, resident.anonymous);
+            return;
+        }
         let is_meant = |kind: &&Kind| kind.name == name;
         let kind = KINDS.iter().find(is_meant).expect("the name of a kind");
-        (kind.start)()(count.parse().expect("a number of operations"));
+        (kind.start)()(count);
         return;
     }
     let mut started = HashMap::new();

@@ -12,7 +12,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -21,7 +21,7 @@ impl Random {
 
     /// A number below `end`. Slightly biased, which does no harm here.
     pub fn below(&mut self, end: usize) -> usize {
-        (self.next() >> 32) as usize % end
+        (self.draw() >> 32) as usize % end
     }
 
     /// A size from `1 << low` to `1 << high` bytes with the same chance for each power of two: small blocks are the

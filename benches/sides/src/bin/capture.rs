@@ -5,7 +5,8 @@
 //! frames  one stack: alloc free  many stacks: alloc+free     nanoseconds above an allocation that is not sampled
 //! ```
 //!
-//! `capture large`: the cost of pairs of 1 MiB, each sampled at the default rate, on a short stack.
+//! Last the cost of a pair of 1 MiB, nearly each sampled at the default rate, on a short stack. The argument is the
+//! number of rounds.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::env;
@@ -24,15 +25,9 @@ const BLOCKS: usize = 64;
 const STACKS: u64 = 256;
 
 fn main() {
-    let rounds = match env::var_os("SMOKE") {
-        Some(_) => 3,
-        None => 60,
-    };
+    let rounds = env::args().nth(1).and_then(|word| word.parse().ok());
+    let rounds = rounds.expect("the number of rounds");
     println!("{}", ready());
-    if env::args().nth(1).is_some_and(|word| word == "large") {
-        println!("{}", large(rounds));
-        return;
-    }
     let own = frames_at(0);
     for wanted in [10_u32, 30, 60, 120] {
         let depth = wanted.saturating_sub(own);
@@ -40,6 +35,7 @@ fn main() {
         let many = many_stacks(depth, rounds);
         println!("{} {alloc} {free} {many}", frames_at(depth));
     }
+    println!("{}", large(rounds));
 }
 
 /// Frames of an allocation under `depth` frames of our own, as the profiler sees them.

@@ -17,7 +17,7 @@ pub(crate) fn lines(program: &Path, arguments: &[&str]) -> Vec<String> {
 
 /// The numbers of a line.
 pub(crate) fn numbers<const COUNT: usize>(line: &str) -> [f64; COUNT] {
-    let numbers: Vec<f64> = line.split(' ').map(number).collect();
+    let numbers: Vec<f64> = line.split([' ', ';']).map(number).collect();
     numbers
         .try_into()
         .unwrap_or_else(|_| panic!("{COUNT} numbers, not {line}"))

@@ -119,13 +119,20 @@ fn compare(profilers: &[Profiler], bare: impl Fn(&str) -> Program, plan: &Plan) 
             };
             let ratio = Ratio::new(rounds, &inner[0], &inner[1]);
             print!(" {:.3} |", ratio.of_minima);
-            column.push(ratio.of_minima);
+            column.push(ratio);
         }
         println!();
     }
-    print!("| **geometric mean** | |");
+    print_mean("geometric mean", &columns, |ratio| ratio.of_minima);
+    print_mean("… of the paired medians", &columns, |ratio| {
+        ratio.paired_median
+    });
+}
+
+fn print_mean(name: &str, columns: &[Vec<Ratio>], of: fn(&Ratio) -> f64) {
+    print!("| **{name}** | |");
     for column in columns {
-        print!(" **{:.3}** |", geometric_mean(column.into_iter()));
+        print!(" **{:.3}** |", geometric_mean(column.iter().map(of)));
     }
     println!();
 }

@@ -43,10 +43,10 @@ impl Way {
 #[inline(never)]
 fn step<const SHAPE: u64, const WORDS: usize>(way: &Way, left: u32, leaf: Leaf<'_>) -> u64 {
     let mut frame = black_box([SHAPE; WORDS]);
-    if SHAPE % 2 == 0 {
+    if SHAPE.is_multiple_of(2) {
         frame[WORDS / 2] = black_box(u64::from(left)).wrapping_mul(SHAPE | 1);
     }
-    if SHAPE % 3 == 0 {
+    if SHAPE.is_multiple_of(3) {
         // Values that live across the call: callee-saved registers, which the unwind rows have to mention.
         let (a, b, c) = (black_box(SHAPE), black_box(SHAPE + 1), black_box(SHAPE + 2));
         let below = way.descend(left, leaf);
@@ -54,7 +54,7 @@ fn step<const SHAPE: u64, const WORDS: usize>(way: &Way, left: u32, leaf: Leaf<'
     }
     let below = way.descend(left, leaf);
     // After the call, so that it is no tail call and the frame is there while the leaf runs.
-    if SHAPE % 5 == 0 {
+    if SHAPE.is_multiple_of(5) {
         return black_box(frame)
             .iter()
             .fold(below, |sum, word| sum.rotate_left(3) ^ word);

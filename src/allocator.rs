@@ -2,19 +2,23 @@
 //! slow paths of `record`. Nothing else happens here.
 //!
 //! ```text
-//! alloc    inner ──▶ countdown −= size ── not negative ──▶ return        (every call)
-//!                                      └─ negative ──────▶ alloc_slow    (one in 512 KiB)
-//! dealloc  filter[hash(ptr)] == 0 ──▶ inner                              (every call)
-//!                            != 0 ──▶ retire the record, then inner      (sampled blocks, rare false hits)
+//! alloc    countdown −= size ── not negative ──▶ inner                    (every call)
+//!                            └─ negative ──────▶ inner, then the sampler  (one in 512 KiB)
+//! dealloc  filter[hash(ptr)] == 0 ─▶ inner                                (every call)
+//!                            != 0 ─▶ retire the record, then inner        (sampled blocks, rare false hits)
 //! ```
 //!
 //! The order is fixed: a record is published after the inner `alloc` has returned a block and retired before the
 //! inner `dealloc` gives the address away, so that no other thread can be handed an address that still has one.
+//!
+//! Each call ends in a tail call, to the inner allocator or to a cold function of this file: the fast path has no
+//! stack frame and keeps no register, which is a third of its instructions.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
 use crate::limits::Limits;
 use crate::record::{self, Defaults};
+use crate::stack::OwnFrame;
 
 /// The end of this file's path in line tables: how a profile knows the wrapper's frames where names lack their path.
 pub(crate) const SOURCE: &str = file!();
@@ -86,28 +90,29 @@ impl<A> ProfiledAllocator<A> {
 unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfiledAllocator<A> {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's layout is passed on unchanged; the caller vouches for its size.
-        let block = unsafe { self.inner.alloc(layout) };
         if record::countdown(layout.size()) {
-            record::alloc_slow(block, layout.size(), &self.defaults);
+            // SAFETY: as below.
+            return unsafe { Self::alloc_slow(layout.size(), layout.align(), self) };
         }
-        block
+        // SAFETY: the caller's layout is passed on unchanged; the caller vouches for its size.
+        unsafe { self.inner.alloc(layout) }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as in `alloc`. The trait's default would write every page of a block that the kernel has zeroed.
-        let block = unsafe { self.inner.alloc_zeroed(layout) };
         if record::countdown(layout.size()) {
-            record::alloc_slow(block, layout.size(), &self.defaults);
+            // SAFETY: as in `alloc`.
+            return unsafe { Self::alloc_zeroed_slow(layout.size(), layout.align(), self) };
         }
-        block
+        // SAFETY: as in `alloc`. The trait's default would write every page of a block that the kernel has zeroed.
+        unsafe { self.inner.alloc_zeroed(layout) }
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if record::may_contain(block, layout) {
-            record::dealloc_slow(block, layout.size());
+        if record::may_contain(block) {
+            // SAFETY: as below.
+            return unsafe { self.dealloc_slow(block, layout) };
         }
         // SAFETY: the caller vouches that `block` came from this allocator with `layout`, and all of those came from
         // `inner` with the same layout.
@@ -117,19 +122,72 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfiledAllocator<A> {
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // A realloc is a free and a fresh decision for the new size, whether the block moves or not.
-        let held = if record::may_contain(block, layout) {
-            record::realloc_hold(block)
-        } else {
-            None
-        };
+        if record::countdown(new_size) || record::may_contain(block) {
+            // SAFETY: as below.
+            return unsafe { self.realloc_slow(block, layout, new_size) };
+        }
         // SAFETY: as in `dealloc`; the trait's default would copy where `inner` can grow in place.
+        unsafe { self.inner.realloc(block, layout, new_size) }
+    }
+}
+
+/// The slow paths. Their parameters are in the order of `__rust_alloc` and its like, so that the fast path need not move
+/// them away from where the inner allocator wants them: two instructions in each allocation.
+impl<A: GlobalAlloc> ProfiledAllocator<A> {
+    /// # Safety
+    /// * `size` and `align` are those of a layout, as for `GlobalAlloc::alloc`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn alloc_slow(size: usize, align: usize, this: &Self) -> *mut u8 {
+        let marker = 0_u8;
+        let undecided = record::take_back(size);
+        // SAFETY: the parts of a layout.
+        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+        // SAFETY: the caller's layout is passed on unchanged.
+        let block = unsafe { this.inner.alloc(layout) };
+        record::alloc_slow(undecided, block, &this.defaults, OwnFrame::of(&marker));
+        block
+    }
+
+    /// # Safety
+    /// * `size` and `align` are those of a layout, as for `GlobalAlloc::alloc_zeroed`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn alloc_zeroed_slow(size: usize, align: usize, this: &Self) -> *mut u8 {
+        let marker = 0_u8;
+        let undecided = record::take_back(size);
+        // SAFETY: the parts of a layout.
+        let layout = unsafe { Layout::from_size_align_unchecked(size, align) };
+        // SAFETY: the caller's layout is passed on unchanged.
+        let block = unsafe { this.inner.alloc_zeroed(layout) };
+        record::alloc_slow(undecided, block, &this.defaults, OwnFrame::of(&marker));
+        block
+    }
+
+    /// # Safety
+    /// * As for `GlobalAlloc::dealloc`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn dealloc_slow(&self, block: *mut u8, layout: Layout) {
+        record::dealloc_slow(block, layout.size());
+        // SAFETY: as in `dealloc`.
+        unsafe { self.inner.dealloc(block, layout) }
+    }
+
+    /// # Safety
+    /// * As for `GlobalAlloc::realloc`.
+    #[cold]
+    #[inline(never)]
+    unsafe fn realloc_slow(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let marker = 0_u8;
+        let undecided = record::take_back(new_size);
+        let held = record::realloc_hold(block);
+        // SAFETY: as in `realloc`.
         let moved = unsafe { self.inner.realloc(block, layout, new_size) };
         if let Some(held) = held {
             record::realloc_settle(held, layout.size(), moved);
         }
-        if record::countdown(new_size) {
-            record::alloc_slow(moved, new_size, &self.defaults);
-        }
+        record::alloc_slow(undecided, moved, &self.defaults, OwnFrame::of(&marker));
         moved
     }
 }

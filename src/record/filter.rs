@@ -54,7 +54,7 @@ const ALIGN: usize = 64;
 #[repr(align(64))]
 struct NoRecords([u8; 2 * ALIGN]);
 const NO_RECORDS: &NoRecords = &NoRecords([0; 2 * ALIGN]);
-const NO_RECORDS_SHIFT: usize = 63;
+const NO_RECORDS_SHIFT: usize = 31;
 
 impl Filter {
     pub(crate) const fn new() -> Self {
@@ -232,26 +232,28 @@ impl Level {
     }
 
     /// A level's counters and shift in one word, so that both come with one load: as mappings are aligned to pages and
-    /// a shift is below 64, its low six bits are the shift, and counter 0 lies at the word itself.
+    /// a shift is below 32, its low six bits are the shift, and counter 0 lies at the word itself.
     fn word(self, counters: NonNull<AtomicU8>) -> *mut AtomicU8 {
-        let shift = 64 - FIRST_BITS as usize - (self.0 - 1);
+        let shift = 32 - FIRST_BITS as usize - (self.0 - 1);
         counters.as_ptr().wrapping_add(shift)
     }
 
     fn of(word: *mut AtomicU8) -> Self {
         match word.addr() % ALIGN {
             NO_RECORDS_SHIFT => Level(0),
-            shift => Level(64 - FIRST_BITS as usize + 1 - shift),
+            shift => Level(32 - FIRST_BITS as usize + 1 - shift),
         }
     }
 }
 
-/// The index of an address's counter. Fibonacci hashing: the top bits of the product depend on all bits of the
-/// address. The processor takes only the low six bits of a shift, as does `wrapping_shr`.
+/// The index of an address's counter. Fibonacci hashing of the low 32 bits: the top bits of the product depend on all of
+/// them, and a multiplier of 32 bits is part of its instruction, where one of 64 needs an instruction of its own.
+/// Addresses 4 GiB apart share a counter, which is as likely as any other two. The processor takes only the low six
+/// bits of a shift of 64, as does `wrapping_shr`.
 #[inline(always)]
 fn hash(address: usize, word: usize) -> usize {
-    let product = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    product.wrapping_shr(word as u32) as usize
+    let product = (address as u32).wrapping_mul(0x9e37_79b1);
+    u64::from(product).wrapping_shr(word as u32) as usize
 }
 
 #[cfg(test)]

@@ -29,12 +29,11 @@ mod set_limits;
 mod thread;
 mod trace;
 
-use core::alloc::Layout;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::limits::Limits;
-use crate::stack::{self, Delta, Stack};
+use crate::stack::{self, Delta, OwnFrame, Stack};
 
 pub(crate) use self::buckets::Bucket;
 use self::buckets::{Buckets, Key};
@@ -120,24 +119,36 @@ pub(crate) fn countdown(size: usize) -> bool {
     })
 }
 
-/// Decides about an allocation that `countdown` was not sure of, and records it if it is a sample.
-#[cold]
-#[inline(never)]
-pub(crate) fn alloc_slow(block: *mut u8, size: usize, defaults: &Defaults) {
-    // A local of this function, not of the closure: without optimisation that has a frame of its own.
-    let marker = 0_u8;
-    let own_frame = core::hint::black_box(&marker as *const u8).addr();
+/// An allocation of so many bytes that `countdown` was not sure of, its bytes given back until it is decided.
+#[derive(Debug)]
+pub(crate) struct Undecided(usize);
+
+/// Gives back the bytes that `countdown` has just counted, so that what the inner allocator may allocate meanwhile finds
+/// things as they were.
+pub(crate) fn take_back(size: usize) -> Undecided {
     Thread::with(|thread| {
         let before = thread.countdown.get().wrapping_add(size as i64);
+        thread.countdown.set(before);
+    });
+    Undecided(size)
+}
+
+/// Counts an allocation anew, decides about it, and records it if it is a sample. `block` is null if it failed.
+#[inline(never)]
+pub(crate) fn alloc_slow(
+    Undecided(size): Undecided,
+    block: *mut u8,
+    defaults: &Defaults,
+    own_frame: OwnFrame,
+) {
+    Thread::with(|thread| {
         let block = block.addr();
         let Some(busy) = Busy::enter(thread) else {
-            thread.countdown.set(before);
             RECORD.drops.nested.fetch_add(1, Ordering::Relaxed);
             return;
         };
         if block == 0 && thread.is_suspended() {
             // Only a request near `isize::MAX` gets here, and it fails.
-            thread.countdown.set(before);
             return;
         }
         if trace::answer(&RECORD.delta, thread, &busy, own_frame) {
@@ -149,14 +160,15 @@ pub(crate) fn alloc_slow(block: *mut u8, size: usize, defaults: &Defaults) {
         let word = RECORD.rate.word();
         // A thread's first allocation, and its first under a new rate, draw the gap that it should have had and are
         // tested against it like any other.
+        let before = thread.countdown.get();
         let before = if word.is_above(before) {
             word.draw(thread.random.uniform(&RECORD.seeds))
         } else {
             before
         };
         let left = before.wrapping_sub(size as i64);
+        thread.countdown.set(left);
         if !word.is_above(left) {
-            thread.countdown.set(left);
             return;
         }
         // A request that failed is nothing to record. It has used up its bytes like any other: giving them back here,
@@ -174,10 +186,9 @@ pub(crate) fn alloc_slow(block: *mut u8, size: usize, defaults: &Defaults) {
     });
 }
 
-/// Records a sampled allocation. `own_frame` lies in the stack frame of `alloc_slow`, the outermost function of the
-/// profiler.
+/// Records a sampled allocation.
 #[inline(never)]
-fn sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, own_frame: usize) {
+fn sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, own_frame: OwnFrame) {
     let limits = limits();
     let mut stack = Stack::new();
     stack::capture(&RECORD.delta, busy, own_frame, limits.depth, &mut stack);
@@ -211,7 +222,7 @@ fn sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, own_frame: us
 
 /// Whether the block at `block` may have been sampled. False is certain.
 #[inline(always)]
-pub(crate) fn may_contain(block: *mut u8, _layout: Layout) -> bool {
+pub(crate) fn may_contain(block: *mut u8) -> bool {
     RECORD.live.may_contain(block.addr())
 }
 

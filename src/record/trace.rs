@@ -5,7 +5,7 @@ use core::ptr::NonNull;
 use super::busy::Busy;
 use super::thread::{SUSPENDED, Thread};
 use crate::limits::Limits;
-use crate::stack::{self, Delta, Stack};
+use crate::stack::{self, Delta, OwnFrame, Stack};
 
 /// Runs `allocate`, on a thread whose sampling is suspended, and returns the call stack of the first allocation in it;
 /// None if it made none through the wrapper.
@@ -25,7 +25,7 @@ pub(crate) fn stack_of_allocation(allocate: impl FnOnce()) -> Option<Stack> {
 }
 
 /// In the slow path: takes the stack if it was asked for.
-pub(super) fn answer(delta: &Delta, thread: &Thread, busy: &Busy<'_>, own_frame: usize) -> bool {
+pub(super) fn answer(delta: &Delta, thread: &Thread, busy: &Busy<'_>, own_frame: OwnFrame) -> bool {
     let Some(mut wanted) = thread.trace.take() else {
         return false;
     };

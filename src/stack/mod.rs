@@ -90,15 +90,30 @@ impl Stack {
     }
 }
 
-/// Captures the calling thread's stack, at most `depth` frames from the leaf.
-///
-/// `own_frame` is an address inside the stack frame of the profiler's outermost function: that function and
-/// everything it called is left out, so the leaf is the allocator's caller. The cut is by place on the stack, not by
-/// name, so it holds in stripped and in fully inlined builds.
+/// An address inside the stack frame of the profiler's outermost function. That function and everything it called is
+/// left out of a stack: the cut is by place, not by name, so it holds in stripped and in fully inlined builds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnFrame(usize);
+
+impl OwnFrame {
+    /// The frame that holds `local`, a local variable of the function that asks.
+    #[inline(always)]
+    pub(crate) fn of(local: &u8) -> Self {
+        Self(core::hint::black_box(core::ptr::from_ref(local)).addr())
+    }
+
+    /// Whether the function whose stack pointer is `sp` is that function or one that it called: the stack grows down.
+    fn covers(self, sp: usize) -> bool {
+        sp <= self.0
+    }
+}
+
+/// Captures the calling thread's stack without the frames that `own_frame` covers, at most `depth` from the leaf, which
+/// is then the allocator's caller.
 pub(crate) fn capture(
     delta: &Delta,
     busy: &Busy<'_>,
-    own_frame: usize,
+    own_frame: OwnFrame,
     depth: usize,
     stack: &mut Stack,
 ) {

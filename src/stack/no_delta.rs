@@ -1,7 +1,7 @@
 //! Where there are no stack-delta tables: other processors than x86-64, other C libraries than glibc. The signature of
 //! `delta/mod.rs`.
 
-use super::Stack;
+use super::{OwnFrame, Stack};
 
 /// No tables.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Delta {
         false
     }
 
-    pub(super) fn walk(&self, _: &OwnStack, _: usize, _: usize, _: &mut Stack) -> Walk {
+    pub(super) fn walk(&self, _: &OwnStack, _: OwnFrame, _: usize, _: &mut Stack) -> Walk {
         Walk::NoTables
     }
 

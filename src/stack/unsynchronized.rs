@@ -4,9 +4,9 @@
 //! address in unmapped memory (a broken JIT or fibre frame) crashes it. So it is for what the tables of `delta` do not
 //! cover.
 
-use super::{ReturnAddress, Stack};
+use super::{OwnFrame, ReturnAddress, Stack};
 
-pub(super) fn walk(own_frame: usize, depth: usize, stack: &mut Stack) {
+pub(super) fn walk(own_frame: OwnFrame, depth: usize, stack: &mut Stack) {
     let mut is_own = true;
     // SAFETY: "unsynchronized" asks that no other thread walks through the crate's lock-guarded state at the same
     // time; the libunwind and libgcc back ends of Unix have none, the walk only reads its own thread's stack and the
@@ -14,9 +14,9 @@ pub(super) fn walk(own_frame: usize, depth: usize, stack: &mut Stack) {
     // holds while it allocates.
     unsafe {
         backtrace::trace_unsynchronized(|frame| {
-            // The stack grows down: frames of the profiler lie at or below its outermost function's locals. Asked only
-            // up to the first frame above them: further frames may be on another stack, which a signal interrupted.
-            is_own = is_own && frame.sp() as usize <= own_frame;
+            // Asked only up to the first frame that is not: further frames may be on another stack, which a signal
+            // interrupted.
+            is_own = is_own && own_frame.covers(frame.sp() as usize);
             if is_own {
                 return true;
             }

@@ -51,6 +51,7 @@ pub(super) fn build(object: &Object, unwind: &[u8]) -> Option<Built> {
         wide: PageVec::new(),
         last: Rule::UNKNOWN,
     };
+    let main = object.main.map(|main| main.wrapping_sub(object.text));
     let mut context = UnwindContext::new();
     // Up to where rows have been written.
     let mut end = 0;
@@ -61,6 +62,10 @@ pub(super) fn build(object: &Object, unwind: &[u8]) -> Option<Built> {
         };
         if function.offset as usize > end + PADDING {
             built.push(end, Rule::UNKNOWN)?;
+            let gap = end..function.offset as usize;
+            if let Some(main) = main.filter(|main| gap.contains(main)) {
+                built.push(main, Rule::ROOT)?;
+            }
         }
         let Ok(mut rows) = fde.rows(&section, &bases, &mut context) else {
             continue;

@@ -30,7 +30,7 @@ use self::objects::{Changes, Object, Objects};
 use self::recent::Recent;
 use self::registers::{Registers, ucontext};
 use self::rule::{Base, Frame, Step};
-use super::{ReturnAddress, Stack};
+use super::{OwnFrame, ReturnAddress, Stack};
 
 /// Bytes of tables that are kept at most, for a program that loads ever new libraries: 200 MiB of text. What comes
 /// later is walked by `backtrace`.
@@ -127,11 +127,11 @@ impl Delta {
         }
     }
 
-    /// Walks the calling thread's stack into `stack`, leaving out frames at or below `own_frame`.
+    /// Walks the calling thread's stack into `stack`, leaving out the frames that `own_frame` covers.
     pub(super) fn walk(
         &self,
         own: &OwnStack,
-        own_frame: usize,
+        own_frame: OwnFrame,
         depth: usize,
         stack: &mut Stack,
     ) -> Walk {
@@ -146,7 +146,7 @@ impl Delta {
     fn walk_tables(
         &self,
         own_stack: &OwnStack,
-        own_frame: usize,
+        own_frame: OwnFrame,
         depth: usize,
         stack: &mut Stack,
     ) -> Walk {
@@ -159,9 +159,8 @@ impl Delta {
         let mut behind_call = 0;
         let mut is_own = true;
         loop {
-            // The stack grows down: the profiler's own frames lie at or below its outermost function's locals. Asked
-            // only up to the first frame above them: further frames may be on another stack.
-            is_own = is_own && registers.sp <= own_frame;
+            // Asked only up to the first frame that is not: further frames may be on another stack.
+            is_own = is_own && own_frame.covers(registers.sp);
             if !is_own && !stack.push(ReturnAddress(registers.pc), depth) {
                 break;
             }

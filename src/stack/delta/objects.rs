@@ -24,6 +24,9 @@ pub(super) struct Object {
     pub(super) text_end: usize,
     /// Where its `.eh_frame` lies, and where the copy lies in `Objects::unwind`.
     pub(super) eh_frame: usize,
+    /// The program's `main`, if this is the program. Where panics abort it may have no unwind data, and yet it is where
+    /// the stacks of the initial thread end.
+    pub(super) main: Option<usize>,
     copy: (usize, usize),
 }
 
@@ -141,14 +144,42 @@ fn copy(info: &libc::dl_phdr_info, objects: &mut Objects) -> Option<()> {
     let start = objects.unwind.as_slice().len();
     let entries = data.get(..entries_len(data)).unwrap_or(&[]);
     let copied = objects.unwind.extend(entries);
+    // SAFETY: looks up a word in the auxiliary vector.
+    let entry = (unsafe { libc::getauxval(libc::AT_ENTRY) }) as usize;
+    let entry = entry.wrapping_sub(bias);
+    let is_program = (text..text_end).contains(&entry);
     let object = Object {
         bias,
+        main: is_program
+            .then(|| main_from(entry, bytes_from(entry)?))
+            .flatten(),
         text,
         text_end,
         eh_frame: eh_frame.unwrap_or(0),
         copy: (start, start + if copied { entries.len() } else { 0 }),
     };
     objects.list.push(object).then_some(())
+}
+
+/// Where `main` lies, from the code at the program's entry: it hands its address to the C library as first argument.
+fn main_from(entry: usize, code: &[u8]) -> Option<usize> {
+    // What comes before are a few instructions on the stack pointer.
+    let code = code.get(..48)?;
+    let operand = |at: usize| {
+        let bytes = code.get(at + 3..)?.first_chunk::<4>()?;
+        Some(i32::from_le_bytes(*bytes) as isize)
+    };
+    code.windows(3)
+        .enumerate()
+        .find_map(|(at, instruction)| match instruction {
+            // lea rdi, [rip + main]
+            [0x48, 0x8d, 0x3d] => {
+                Some(entry.wrapping_add(at + 7).wrapping_add_signed(operand(at)?))
+            }
+            // mov rdi, main
+            [0x48, 0xc7, 0xc7] => Some(operand(at)? as usize),
+            _ => None,
+        })
 }
 
 /// Where the search table in `header` says that `.eh_frame` lies.
@@ -206,6 +237,27 @@ mod tests {
         let program = objects.list.as_slice().iter().find(is_here).unwrap();
         assert!(objects.unwind(program).len() > 1000);
         assert!(objects.list.as_slice().len() > 1, "the C library too");
+    }
+
+    #[test]
+    fn main_is_found_in_the_code_at_the_entry() {
+        let objects = Objects::read();
+        let found: Vec<&Object> = objects
+            .list
+            .as_slice()
+            .iter()
+            .filter(|object| object.main.is_some())
+            .collect();
+        let [program] = found[..] else {
+            panic!("one program")
+        };
+        unsafe extern "C" {
+            fn main(count: c_int, arguments: *const *const u8) -> c_int;
+        }
+        let main = main as unsafe extern "C" fn(c_int, *const *const u8) -> c_int as usize;
+        assert_eq!(program.main.map(|at| at + program.bias), Some(main));
+        assert_eq!(main_from(0, &[0x90; 48]), None);
+        assert_eq!(main_from(0, &[0x48, 0x8d, 0x3d]), None);
     }
 
     #[test]

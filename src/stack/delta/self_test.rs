@@ -5,7 +5,7 @@ use core::hint::black_box;
 
 use super::{Delta, OwnStack, Walk};
 use crate::limits::Limits;
-use crate::stack::{Stack, unsynchronized};
+use crate::stack::{OwnFrame, Stack, unsynchronized};
 
 /// Calls in the chain.
 const CALLS: usize = 9;
@@ -56,7 +56,7 @@ fn call_with_room(walks: &mut Walks<'_>, left: usize, sum: usize) -> usize {
 fn take(walks: &mut Walks<'_>) -> usize {
     let marker = 0_u8;
     // Leaves out this function, whose two calls below differ.
-    let own_frame = black_box(&raw const marker).addr();
+    let own_frame = OwnFrame::of(&marker);
     let own = OwnStack::unknown();
     walks.walk = walks
         .delta

@@ -12,12 +12,12 @@ fn refreshed() -> Delta {
     delta
 }
 
-/// Runs `then` under `left` further frames, with the address of a local of the last: see `own_frame` in `capture`.
+/// Runs `then` under `left` further frames, of which the last is left out.
 #[inline(never)]
-fn under(left: usize, then: &mut dyn FnMut(usize)) {
+fn under(left: usize, then: &mut dyn FnMut(OwnFrame)) {
     let marker = 0_u8;
     if left == 0 {
-        then(black_box(&raw const marker).addr());
+        then(OwnFrame::of(&marker));
     } else {
         under(left - 1, then);
     }
@@ -25,7 +25,7 @@ fn under(left: usize, then: &mut dyn FnMut(usize)) {
 }
 
 /// The stack at `own_frame` by tables, found whole, and by `backtrace`.
-fn both(delta: &Delta, own_frame: usize, depth: usize) -> (Stack, Stack) {
+fn both(delta: &Delta, own_frame: OwnFrame, depth: usize) -> (Stack, Stack) {
     let (mut tables, mut backtrace) = (Stack::new(), Stack::new());
     let own = OwnStack::unknown();
     assert_eq!(delta.walk(&own, own_frame, depth, &mut tables), Walk::Done);
@@ -47,7 +47,7 @@ fn before_the_first_tables_nothing_is_walked_by_them() {
     assert!(!delta.is_good() && delta.is_stale());
     let walk = delta.walk(
         &OwnStack::unknown(),
-        0,
+        OwnFrame::of(&0),
         Limits::MAX_DEPTH,
         &mut Stack::new(),
     );
@@ -80,10 +80,11 @@ fn the_leaf_side_is_kept_at_any_limit() {
 
 #[test]
 fn frames_of_a_c_library_that_calls_back_are_found() {
-    unsafe extern "C" fn compare(a: *const c_void, _: *const c_void) -> c_int {
-        let delta = ptr::from_ref(&a).addr();
+    unsafe extern "C" fn compare(_: *const c_void, _: *const c_void) -> c_int {
+        let marker = 0_u8;
+        let own_frame = OwnFrame::of(&marker);
         DELTA.with(|tables| {
-            let (tables, backtrace) = both(tables, delta, Limits::MAX_DEPTH);
+            let (tables, backtrace) = both(tables, own_frame, Limits::MAX_DEPTH);
             assert!(tables.frames().len() > 5);
             assert_eq!(tables.frames(), backtrace.frames());
         });

@@ -1,9 +1,6 @@
 //! What is shown of a stack: its frames without the allocation runtime on the leaf side, and the pseudo frames that say
 //! where something was left out.
 
-use std::sync::Arc;
-
-use super::runtime_frames::is_runtime;
 use super::shims::Shims;
 use super::symbols::{Line, Resolved};
 use crate::stack::ReturnAddress;
@@ -61,41 +58,47 @@ impl Frames<'_> {
     }
 
     fn is_hidden(&self, frame: ReturnAddress) -> bool {
-        match self.resolved.get(&frame) {
-            Some(lines) if !lines.is_empty() => lines.iter().all(is_runtime),
-            _ => self.shims.contains(frame),
+        match self.resolved.lines(frame) {
+            [] => self.shims.contains(frame),
+            lines => lines.iter().all(|line| self.is_runtime(line)),
         }
+    }
+
+    fn is_runtime(&self, line: &Line) -> bool {
+        let function = self.resolved.function(line);
+        function.is_some_and(|function| function.is_runtime)
     }
 
     /// The source lines of a frame, innermost first; empty if it has no name. Runtime functions that were inlined on
     /// the innermost side are left out if another function remains, in every stack alike: a location's lines depend on
     /// its address alone.
     pub(super) fn lines(&self, frame: ReturnAddress) -> &[Line] {
-        let lines: &[Line] = self
-            .resolved
-            .get(&frame)
-            .map(Arc::as_ref)
-            .unwrap_or_default();
-        let first = lines.iter().position(|line| !is_runtime(line)).unwrap_or(0);
-        lines.get(first..).unwrap_or(lines)
+        let lines = self.resolved.lines(frame);
+        let first = lines.iter().position(|line| !self.is_runtime(line));
+        lines.get(first.unwrap_or(0)..).unwrap_or(lines)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::symbols::Function;
     use super::*;
 
     fn frames(named: &[(usize, &[&str])]) -> Frames<'static> {
-        let line = |name: &&str| Line {
-            function: (*name).into(),
-            file: "".into(),
-            line: 1,
-        };
-        let lines = |names: &[&str]| names.iter().map(line).collect::<Vec<_>>().into();
-        let resolved = named
-            .iter()
-            .map(|(address, names)| (ReturnAddress(*address), lines(names)))
-            .collect();
+        let mut resolved = Resolved::default();
+        for (address, names) in named {
+            let lines: Vec<_> = names
+                .iter()
+                .map(|name| {
+                    let function = Function::new((*name).to_owned(), String::new());
+                    let function = resolved.add_function(Arc::new(function));
+                    Line { function, line: 1 }
+                })
+                .collect();
+            resolved.add(ReturnAddress(*address), lines.into_iter());
+        }
         Frames {
             resolved,
             shims: Box::leak(Box::new(Shims::find())),
@@ -108,7 +111,8 @@ mod tests {
             frames
                 .lines(*frame)
                 .iter()
-                .map(|line| line.function.to_string())
+                .filter_map(|line| frames.resolved.function(line))
+                .map(|function| function.name.to_string())
                 .collect()
         };
         frames

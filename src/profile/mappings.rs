@@ -17,10 +17,14 @@ pub(super) struct Mapping {
     /// The last component of the file's path. A path that can be opened would make `go tool pprof` disassemble it
     /// instead of showing the profile's own lines.
     pub(super) file: String,
+    /// Where the file was when it was loaded.
+    pub(super) path: String,
+    /// Of the file, as the kernel numbers it.
+    pub(super) inode: u64,
+    /// Whether it is the program that this process runs.
+    pub(super) is_main: bool,
     /// GNU build id, lower-case hex; empty if the file has none.
     pub(super) build_id: String,
-    /// The file on disk is another one now, or none.
-    pub(super) replaced: bool,
     /// Address in memory minus address in the file's symbol table, if the loader knows the file.
     pub(super) bias: Option<usize>,
 }
@@ -30,7 +34,12 @@ impl Mapping {
     pub(super) fn is_same_file(&self, other: &Mapping) -> bool {
         (self.start, self.limit, self.offset) == (other.start, other.limit, other.offset)
             && self.build_id == other.build_id
-            && self.file == other.file
+            && (self.inode, &self.path) == (other.inode, &other.path)
+    }
+
+    /// Whether it is of a file at all: the kernel's own code is not.
+    pub(super) fn has_file(&self) -> bool {
+        self.path.starts_with('/')
     }
 
     pub(super) fn contains(&self, address: usize) -> bool {
@@ -45,7 +54,11 @@ impl Mapping {
 
 /// The executable segments of this process, the main binary's first.
 #[derive(Debug, Default)]
-pub(super) struct Mappings(Vec<Arc<Mapping>>);
+pub(super) struct Mappings {
+    all: Vec<Arc<Mapping>>,
+    /// Starts and indices, sorted: a profile has many addresses.
+    by_start: Vec<(usize, usize)>,
+}
 
 impl Mappings {
     /// Reads them anew. Empty where there is no `/proc`.
@@ -58,7 +71,8 @@ impl Mappings {
             .filter_map(Segment::parse)
             .collect();
         // Stable: the rest stays in the order of addresses.
-        segments.sort_by_key(|segment| segment.path != main);
+        let is_main = |segment: &Segment| segment.path == main;
+        segments.sort_by_key(|segment| !is_main(segment));
         let objects = loaded_objects(segments.len());
         let join = |segment: Segment| {
             let object = objects.iter().find(|object| object.contains(segment.start));
@@ -72,16 +86,22 @@ impl Mappings {
                     .next()
                     .unwrap_or_default()
                     .to_owned(),
+                is_main: is_main(&segment),
+                path: segment.path,
+                inode: segment.inode,
                 build_id: object.map(Object::build_id_hex).unwrap_or_default(),
-                replaced: segment.replaced,
                 bias: object.map(|object| object.bias),
             })
         };
-        Mappings(segments.into_iter().map(join).collect())
+        let all: Vec<Arc<Mapping>> = segments.into_iter().map(join).collect();
+        let starts = all.iter().map(|mapping| mapping.start);
+        let mut by_start: Vec<_> = starts.zip(0..).collect();
+        by_start.sort_unstable();
+        Mappings { all, by_start }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Mapping>> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// What stands for the name of code that has none: `binary+0xoffset`, which `addr2line -e binary` takes, or the
@@ -95,10 +115,12 @@ impl Mappings {
 
     /// The mapping that holds `address`, and its index.
     pub(super) fn find(&self, address: usize) -> Option<(usize, &Arc<Mapping>)> {
-        self.0
-            .iter()
-            .enumerate()
-            .find(|(_, mapping)| mapping.contains(address))
+        let after = self
+            .by_start
+            .partition_point(|(start, _)| *start <= address);
+        let (_, nth) = *self.by_start.get(after.checked_sub(1)?)?;
+        let mapping = self.all.get(nth)?;
+        mapping.contains(address).then_some((nth, mapping))
     }
 }
 
@@ -108,8 +130,9 @@ struct Segment {
     start: usize,
     limit: usize,
     offset: u64,
+    inode: u64,
+    /// Without what the kernel adds to that of a file which was replaced or removed.
     path: String,
-    replaced: bool,
 }
 
 impl Segment {
@@ -131,8 +154,8 @@ impl Segment {
             start: usize::from_str_radix(start, 16).ok()?,
             limit: usize::from_str_radix(limit, 16).ok()?,
             offset: u64::from_str_radix(offset, 16).ok()?,
+            inode: inode.parse().ok()?,
             path: strip_deleted(rest).to_owned(),
-            replaced: strip_deleted(rest) != rest,
         })
     }
 }

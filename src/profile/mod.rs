@@ -7,6 +7,7 @@
 //! ```
 
 mod budget;
+mod by_address;
 mod empty;
 mod frames;
 mod heap;
@@ -23,6 +24,7 @@ mod pprof;
 mod proto;
 mod runtime_frames;
 mod shims;
+mod symbol_cache;
 mod symbolizer;
 mod symbols;
 mod tables;

@@ -115,8 +115,8 @@ fn build(
         DefaultSampleType::Unset => 0,
         DefaultSampleType::AllocSpace => tables.string("alloc_space"),
     };
-    let comment = comments(profile, kept)
-        .iter()
+    let comment = comments(profile, kept, frames)
+        .into_iter()
         .map(|comment| tables.string(comment))
         .collect();
     proto::Profile {
@@ -159,7 +159,7 @@ fn bytes_label(key: i64, size: usize) -> proto::Label {
 }
 
 /// What a reader should know. Lines that begin with `#` are kept in the file and left out of pprof's legend.
-fn comments(profile: &HeapProfile, kept: &Kept<'_>) -> Vec<String> {
+fn comments(profile: &HeapProfile, kept: &Kept<'_>, frames: &Frames<'_>) -> Vec<String> {
     let stats = ProfilerStats::read();
     let mut comments = vec![format!(
         "#debug-pprof {}: stacks by {}, {} frames deep on average, {} buckets, {} live records, {} bytes of its own memory",
@@ -182,6 +182,7 @@ fn comments(profile: &HeapProfile, kept: &Kept<'_>) -> Vec<String> {
             kept.folded_records
         ));
     }
+    comments.extend(frames.resolved.loss());
     comments
 }
 

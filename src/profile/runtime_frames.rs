@@ -5,7 +5,6 @@
 //! `hashbrown` with std's maps: the bytes of `vec![0; n]` stand at the function that wrote it. Only the leaf side is
 //! hidden, and only where something remains.
 
-use super::symbols::Line;
 use crate::allocator::SOURCE;
 
 /// Parts of the paths of the library's sources: the toolchain's own, wherever it was built or installed.
@@ -32,25 +31,25 @@ const SHIMS: [&str; 6] = [
 ];
 
 /// Whether this is a function of the allocation runtime.
-pub(super) fn is_runtime(line: &Line) -> bool {
-    let function = &*line.function;
-    if SHIMS.contains(&function) || function.starts_with("__rustc::") || is_wrapper(line) {
+pub(super) fn is_runtime(function: &str, file: &str) -> bool {
+    if SHIMS.contains(&function) || function.starts_with("__rustc::") || is_wrapper(function, file)
+    {
         return true;
     }
     // The file says in which crate a function was written. Its name may say less: `<Mine as Clone>::clone`.
-    if line.file.is_empty() {
+    if file.is_empty() {
         return RUNTIME_CRATES.contains(&defining_crate(function))
             || function.starts_with("std::collections::");
     }
-    RUNTIME_SOURCES.iter().any(|part| line.file.contains(part))
+    RUNTIME_SOURCES.iter().any(|part| file.contains(part))
 }
 
 /// The wrapper itself: `<debug_pprof::allocator::ProfiledAllocator as …GlobalAlloc>::alloc`, or something in its file.
-fn is_wrapper(line: &Line) -> bool {
-    line.function
+fn is_wrapper(function: &str, file: &str) -> bool {
+    function
         .trim_start_matches('<')
         .starts_with("debug_pprof::allocator::ProfiledAllocator")
-        || line.file.ends_with(SOURCE)
+        || file.ends_with(SOURCE)
 }
 
 /// The crate of the type or trait that a path names first: `alloc` for `<alloc::vec::Vec<T> as core::clone::Clone>::…`,
@@ -82,14 +81,6 @@ fn is_identifier(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn runtime(function: &str, file: &str) -> bool {
-        is_runtime(&Line {
-            function: function.into(),
-            file: file.into(),
-            line: 1,
-        })
-    }
-
     #[test]
     fn the_file_decides_where_it_is_known() {
         let library = "/rustc/0123abcd/library";
@@ -101,26 +92,26 @@ mod tests {
             ("std/src/thread/mod.rs", false),
         ] {
             assert_eq!(
-                runtime("x::y", &format!("{library}/{file}")),
+                is_runtime("x::y", &format!("{library}/{file}")),
                 expected,
                 "{file}"
             );
         }
-        assert!(runtime(
+        assert!(is_runtime(
             "hashbrown::raw::RawTable<T,A>::reserve_rehash",
             "/rust/deps/hashbrown-0.15.5/src/raw/mod.rs"
         ));
         // Where line tables are all there is, names have no path.
-        assert!(runtime(
+        assert!(is_runtime(
             "alloc<std::alloc::System>",
             &format!("/home/x/{SOURCE}")
         ));
         // Code that was derived or written for one's own type lives in one's own file.
-        assert!(!runtime(
+        assert!(!is_runtime(
             "<svc::Order as core::clone::Clone>::clone",
             "/srv/src/order.rs"
         ));
-        assert!(!runtime("alloc::mine", "/srv/alloc/src/lib.rs"));
+        assert!(!is_runtime("alloc::mine", "/srv/alloc/src/lib.rs"));
     }
 
     #[test]
@@ -140,7 +131,7 @@ mod tests {
             "<debug_pprof::allocator::ProfiledAllocator<A> as core::alloc::global::GlobalAlloc>::alloc",
             "debug_pprof::allocator::ProfiledAllocator<A>::x",
         ] {
-            assert!(runtime(function, ""), "{function}");
+            assert!(is_runtime(function, ""), "{function}");
         }
         for function in [
             "svc::cache::remember",
@@ -154,7 +145,7 @@ mod tests {
             "<",
             "< as ",
         ] {
-            assert!(!runtime(function, ""), "{function}");
+            assert!(!is_runtime(function, ""), "{function}");
         }
     }
 }

@@ -1,33 +1,98 @@
-//! Names, files and lines of addresses: resolved on a thread of the profiler's, remembered across profiles.
+//! Names, files and lines of addresses: looked up by the symbolizer once, remembered across profiles.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
+use super::by_address::ByAddress;
 use super::mappings::{Mapping, Mappings};
-use super::symbolizer::{self, Found};
+use super::runtime_frames::is_runtime;
+use super::symbol_cache::Cache;
+use super::symbolizer::{self, Depth};
 use crate::stack::ReturnAddress;
 
-/// A source position inside a function, one of those that were inlined into one machine address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+/// A function of the program, or an instance of it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Function {
     /// Demangled in full, generic arguments and all, without the hash of legacy mangling.
-    pub(super) function: Arc<str>,
+    pub(super) name: Box<str>,
     /// Empty if unknown.
-    pub(super) file: Arc<str>,
+    pub(super) file: Box<str>,
+    /// Whether it belongs to the allocation runtime.
+    pub(super) is_runtime: bool,
+}
+
+impl Function {
+    pub(super) fn new(name: String, file: String) -> Self {
+        Self {
+            is_runtime: is_runtime(&name, &file),
+            name: name.into(),
+            file: file.into(),
+        }
+    }
+}
+
+/// A source position inside a function, one of those that were inlined into one machine address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Line {
+    /// Index in a table of functions.
+    pub(super) function: u32,
     /// 0 if unknown.
     pub(super) line: u32,
 }
 
-/// What an address resolves to, innermost inlined function first; empty if nothing is known.
-pub(super) type Lines = Arc<[Line]>;
-
 /// The resolved names of one profile's addresses.
-pub(super) type Resolved = HashMap<ReturnAddress, Lines>;
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    /// Where the lines of an address begin and end in `lines`.
+    addresses: ByAddress<(u32, u32)>,
+    lines: Vec<Line>,
+    functions: Vec<Arc<Function>>,
+    /// How many addresses were looked up in the symbol table only.
+    without_debug_info: usize,
+}
 
-/// Addresses remembered across profiles. About 300 bytes each; a service's stacks seldom hold a tenth of this.
-const CACHED_ADDRESSES: usize = 1 << 16;
+impl Resolved {
+    /// What an address resolves to, innermost inlined function first; empty if nothing is known.
+    pub(super) fn lines(&self, address: ReturnAddress) -> &[Line] {
+        let range = self.addresses.get(&address);
+        let lines = range.and_then(|(start, end)| self.lines.get(*start as usize..*end as usize));
+        lines.unwrap_or_default()
+    }
+
+    pub(super) fn function(&self, line: &Line) -> Option<&Function> {
+        self.functions.get(line.function as usize).map(Arc::as_ref)
+    }
+
+    /// One past the highest index in `Line::function`.
+    pub(super) fn functions(&self) -> usize {
+        self.functions.len()
+    }
+
+    /// What a reader should know of names that are not what they could be.
+    pub(super) fn loss(&self) -> Option<String> {
+        (self.without_debug_info > 0).then(|| {
+            format!(
+                "{} addresses are named from the symbol table, without files, lines and inlined functions: memory is short",
+                self.without_debug_info
+            )
+        })
+    }
+
+    pub(super) fn add(&mut self, address: ReturnAddress, lines: impl Iterator<Item = Line>) {
+        let start = self.lines.len();
+        self.lines.extend(lines);
+        // Lines beyond 2³² would be a hundred gigabytes of profile.
+        let range = (start as u32, self.lines.len() as u32);
+        self.addresses.insert(address, range);
+    }
+
+    pub(super) fn add_function(&mut self, function: Arc<Function>) -> u32 {
+        self.functions.push(function);
+        self.functions.len() as u32 - 1
+    }
+}
 
 /// Names that were resolved before.
 #[derive(Debug)]
@@ -39,22 +104,6 @@ pub(super) struct Symbols {
     process: AtomicU32,
 }
 
-#[derive(Debug, Default)]
-struct Cache {
-    lines: HashMap<ReturnAddress, Cached>,
-    /// Every name and path once.
-    strings: HashSet<Arc<str>>,
-    /// What was loaded when the symbolizer was first used, which it takes to be loaded ever since.
-    known: Vec<Arc<Mapping>>,
-}
-
-#[derive(Debug)]
-struct Cached {
-    lines: Lines,
-    /// Where the address was when it was resolved: another file may be loaded there later.
-    mapping: Arc<Mapping>,
-}
-
 impl Symbols {
     pub(super) const fn new() -> Self {
         Self {
@@ -63,48 +112,61 @@ impl Symbols {
         }
     }
 
-    /// Resolves `addresses`. No lines for an address without symbols, in no mapping, in a file that was replaced on
-    /// disk, or in a library that was loaded after the first profile; for none of them if the feature `symbolize` is
-    /// off, or the system has no thread to spare.
+    /// Resolves `addresses`, which may repeat. No lines for an address without symbols, in no file, or in a file that is
+    /// not on disk as it was loaded; for none of them if the feature `symbolize` is off, or the system has no thread to
+    /// spare.
     pub(super) fn resolve(
         &self,
         addresses: impl Iterator<Item = ReturnAddress>,
         mappings: &Mappings,
     ) -> Resolved {
-        let wanted: HashSet<ReturnAddress> = addresses.collect();
-        let mapped: Vec<(ReturnAddress, Arc<Mapping>)> = wanted
-            .into_iter()
-            .filter_map(|address| Some((address, mappings.find(address.call())?.1.clone())))
-            .collect();
+        let mut wanted = ByAddress::default();
+        wanted.extend(addresses.map(|address| (address, ())));
+        let mut wanted: Vec<ReturnAddress> = wanted.into_keys().collect();
+        // Neighbours share debug information.
+        wanted.sort_unstable();
         let Some(mut cache) = self.lock() else {
             return Resolved::default();
         };
         let cache = cache.get_or_insert_default();
-        cache.learn(mappings);
-        let mut missing: Vec<_> = mapped
-            .iter()
-            .filter(|found| cache.needs(found))
-            .cloned()
+        cache.begin_profile(mappings);
+        let headroom = symbolizer::headroom();
+        let mapped = with_mappings(&wanted, mappings);
+        let missing: Vec<(ReturnAddress, Arc<Mapping>)> = mapped
+            .filter(|(address, nth, mapping)| mapping.has_file() && cache.needs(*address, *nth))
+            .map(|(address, _, mapping)| (address, mapping.clone()))
             .collect();
-        if cache.lines.len() + missing.len() > CACHED_ADDRESSES {
-            cache.clear();
-            missing = mapped
-                .iter()
-                .filter(|found| cache.needs(found))
-                .cloned()
-                .collect();
-        }
-        // Neighbours share debug information.
-        missing.sort_unstable_by_key(|(address, _)| *address);
-        symbolizer::look_up(&missing, &mut |address, mapping, found| {
-            let lines = found.into_iter().map(|found| cache.line(found)).collect();
-            let mapping = mapping.clone();
-            cache.lines.insert(address, Cached { lines, mapping });
+        symbolizer::look_up(&missing, headroom, &mut |nth, found, depth| {
+            if let Some((address, mapping)) = missing.get(nth) {
+                cache.learn(*address, mapping, found, depth);
+            }
         });
-        mapped
-            .into_iter()
-            .filter_map(|found| Some((found.0, cache.get(&found)?)))
-            .collect()
+        let mut resolved = Resolved::default();
+        let mut functions: HashMap<u32, u32> = HashMap::new();
+        for (address, nth, _) in with_mappings(&wanted, mappings) {
+            let Some((lines, depth)) = cache.get(address, nth) else {
+                continue;
+            };
+            resolved.without_debug_info += usize::from(depth == Depth::SymbolTable);
+            let mut of_profile = Vec::with_capacity(lines.len());
+            for line in lines {
+                let function = match functions.get(&line.function) {
+                    Some(known) => *known,
+                    None => {
+                        let Some(function) = cache.function(line) else {
+                            continue;
+                        };
+                        let new = resolved.add_function(function.clone());
+                        functions.insert(line.function, new);
+                        new
+                    }
+                };
+                of_profile.push(Line { function, ..*line });
+            }
+            resolved.add(address, of_profile.into_iter());
+        }
+        cache.trim();
+        resolved
     }
 
     /// The linker's names of the functions that contain `addresses`, call addresses; those that have none are left out.
@@ -114,18 +176,29 @@ impl Symbols {
         addresses: &[usize],
         mappings: &Mappings,
     ) -> Vec<(usize, String)> {
-        let Some(mut cache) = self.lock() else {
+        // Held for the memory that reading a file takes, as in `resolve`.
+        let Some(_cache) = self.lock() else {
             return Vec::new();
         };
-        let cache = cache.get_or_insert_default();
-        cache.learn(mappings);
-        let can_be_named = |address: &usize| {
-            mappings
-                .find(*address)
-                .is_some_and(|(_, mapping)| cache.can_be_named(mapping))
-        };
-        let named: Vec<usize> = addresses.iter().copied().filter(can_be_named).collect();
-        symbolizer::linker_names(&named)
+        let returns = addresses
+            .iter()
+            .map(|address| ReturnAddress(address.wrapping_add(1)));
+        let mut returns: Vec<ReturnAddress> = returns.collect();
+        returns.sort_unstable();
+        returns.dedup();
+        let mapped: Vec<(ReturnAddress, Arc<Mapping>)> = with_mappings(&returns, mappings)
+            .filter(|(_, _, mapping)| mapping.has_file())
+            .map(|(address, _, mapping)| (address, mapping.clone()))
+            .collect();
+        let names = symbolizer::linker_names(&mapped);
+        let named: HashMap<usize, String> = names
+            .into_iter()
+            .filter_map(|(nth, name)| Some((mapped.get(nth)?.0.call(), name)))
+            .collect();
+        addresses
+            .iter()
+            .filter_map(|address| Some((*address, named.get(address)?.clone())))
+            .collect()
     }
 
     /// None in a fork child whose parent was resolving when it forked.
@@ -154,51 +227,14 @@ impl Symbols {
     }
 }
 
-impl Cache {
-    fn learn(&mut self, mappings: &Mappings) {
-        if self.known.is_empty() {
-            self.known = mappings.iter().cloned().collect();
-        }
-    }
-
-    /// Whether what the symbolizer would read for this mapping is what is loaded there.
-    fn can_be_named(&self, mapping: &Mapping) -> bool {
-        !mapping.replaced && self.known.iter().any(|known| known.is_same_file(mapping))
-    }
-
-    fn needs(&self, found: &(ReturnAddress, Arc<Mapping>)) -> bool {
-        self.get(found).is_none() && self.can_be_named(&found.1)
-    }
-
-    /// The lines of an address, if it was resolved in this very mapping. Names that were resolved before the file was
-    /// replaced are right still.
-    fn get(&self, (address, mapping): &(ReturnAddress, Arc<Mapping>)) -> Option<Lines> {
-        let cached = self
-            .lines
-            .get(address)
-            .filter(|cached| cached.mapping.is_same_file(mapping));
-        cached.map(|cached| cached.lines.clone())
-    }
-
-    fn clear(&mut self) {
-        self.lines = HashMap::new();
-        self.strings = HashSet::new();
-    }
-
-    fn line(&mut self, found: Found) -> Line {
-        Line {
-            function: self.string(&found.function),
-            file: self.string(&found.file),
-            line: found.line,
-        }
-    }
-
-    fn string(&mut self, value: &str) -> Arc<str> {
-        if let Some(known) = self.strings.get(value) {
-            return known.clone();
-        }
-        let string: Arc<str> = value.into();
-        self.strings.insert(string.clone());
-        string
-    }
+/// Each address that is in a mapping, with its mapping and that one's index.
+fn with_mappings<'m>(
+    addresses: &[ReturnAddress],
+    mappings: &'m Mappings,
+) -> impl Iterator<Item = (ReturnAddress, usize, &'m Arc<Mapping>)> {
+    let mapping = |address: &ReturnAddress| {
+        let (nth, mapping) = mappings.find(address.call())?;
+        Some((*address, nth, mapping))
+    };
+    addresses.iter().filter_map(mapping)
 }

@@ -1,19 +1,25 @@
 //! The tables of a pprof message: every string, function, location and mapping once, with ids 1..n in table order.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::by_address::ByAddress;
 use super::frames::{Frames, Pseudo};
 use super::mappings::Mappings;
 use super::proto;
+use super::symbols::Line;
 use crate::stack::ReturnAddress;
 
 /// Fills the tables of one profile.
 #[derive(Debug)]
 pub(super) struct Tables<'a> {
     message: proto::Profile,
-    strings: HashMap<String, i64>,
+    /// Borrowed where they can be: the names of a profile are megabytes.
+    strings: HashMap<Cow<'a, str>, i64>,
     functions: HashMap<(i64, i64), u64>,
-    locations: HashMap<u64, u64>,
+    /// By the frames' index of a function; 0 for one that no location has had yet.
+    by_index: Vec<u64>,
+    locations: ByAddress<u64>,
     mappings: &'a Mappings,
     form: Form<'a>,
 }
@@ -34,7 +40,11 @@ impl<'a> Tables<'a> {
             message: proto::Profile::default(),
             strings: HashMap::new(),
             functions: HashMap::new(),
-            locations: HashMap::new(),
+            by_index: match form {
+                Form::Symbolized(frames) => vec![0; frames.resolved.functions()],
+                Form::Raw => Vec::new(),
+            },
+            locations: ByAddress::default(),
             mappings,
             form,
         };
@@ -45,15 +55,16 @@ impl<'a> Tables<'a> {
     /// The message, with all mappings.
     pub(super) fn finish(mut self) -> proto::Profile {
         let symbolized = matches!(self.form, Form::Symbolized(_));
-        for (nth, mapping) in self.mappings.iter().enumerate() {
+        let mappings = self.mappings;
+        for (nth, mapping) in mappings.iter().enumerate() {
             let range = |value: u64| if symbolized { value } else { 0 };
             let mapping = proto::Mapping {
                 id: nth as u64 + 1,
                 memory_start: range(mapping.start as u64),
                 memory_limit: range(mapping.limit as u64),
                 file_offset: range(mapping.offset),
-                filename: self.string(&mapping.file),
-                build_id: self.string(&mapping.build_id),
+                filename: self.string(mapping.file.as_str()),
+                build_id: self.string(mapping.build_id.as_str()),
                 has_functions: symbolized,
                 has_filenames: symbolized,
                 has_line_numbers: symbolized,
@@ -68,24 +79,25 @@ impl<'a> Tables<'a> {
         &mut self.message
     }
 
-    pub(super) fn value_type(&mut self, (name, unit): (&str, &str)) -> proto::ValueType {
+    pub(super) fn value_type(&mut self, (name, unit): (&'a str, &'a str)) -> proto::ValueType {
         proto::ValueType {
             r#type: self.string(name),
             unit: self.string(unit),
         }
     }
 
-    pub(super) fn string(&mut self, value: &str) -> i64 {
-        if let Some(index) = self.strings.get(value) {
+    pub(super) fn string(&mut self, value: impl Into<Cow<'a, str>>) -> i64 {
+        let value = value.into();
+        if let Some(index) = self.strings.get(&value) {
             return *index;
         }
         let index = self.message.string_table.len() as i64;
-        self.message.string_table.push(value.to_owned());
-        self.strings.insert(value.to_owned(), index);
+        self.message.string_table.push(value.clone().into_owned());
+        self.strings.insert(value, index);
         index
     }
 
-    fn function(&mut self, name: &str, file: &str) -> u64 {
+    fn function(&mut self, name: impl Into<Cow<'a, str>>, file: &'a str) -> u64 {
         let key = (self.string(name), self.string(file));
         let next = self.message.function.len() as u64 + 1;
         *self.functions.entry(key).or_insert_with(|| {
@@ -102,15 +114,31 @@ impl<'a> Tables<'a> {
         })
     }
 
+    /// The function of a line, found by text once and by index from then on.
+    fn function_at(&mut self, line: &Line, frames: &'a Frames<'a>) -> Option<u64> {
+        let index = line.function as usize;
+        match self.by_index.get(index) {
+            Some(0) => {}
+            known => return known.copied(),
+        }
+        let function = frames.resolved.function(line)?;
+        let id = self.function(&*function.name, &function.file);
+        if let Some(known) = self.by_index.get_mut(index) {
+            *known = id;
+        }
+        Some(id)
+    }
+
     /// The location of a pseudo frame.
     pub(super) fn pseudo(&mut self, pseudo: Pseudo) -> u64 {
         let address = pseudo.address();
-        if let Some(id) = self.locations.get(&address) {
+        let key = ReturnAddress(address as usize);
+        if let Some(id) = self.locations.get(&key) {
             return *id;
         }
         let function_id = self.function(pseudo.name(), "");
         self.add(
-            address,
+            key,
             address,
             0,
             vec![proto::Line {
@@ -122,8 +150,7 @@ impl<'a> Tables<'a> {
 
     /// The location of a frame of code.
     pub(super) fn location(&mut self, frame: ReturnAddress) -> u64 {
-        let key = frame.call() as u64;
-        if let Some(id) = self.locations.get(&key) {
+        if let Some(id) = self.locations.get(&frame) {
             return *id;
         }
         let mappings = self.mappings;
@@ -135,12 +162,14 @@ impl<'a> Tables<'a> {
                 let address = found.map_or(frame.call(), |(_, mapping)| {
                     mapping.file_address(frame.call())
                 });
-                return self.add(key, (address as u64).max(1), mapping_id, Vec::new());
+                return self.add(frame, (address as u64).max(1), mapping_id, Vec::new());
             }
         };
         let mut lines: Vec<proto::Line> = Vec::new();
         for line in frames.lines(frame) {
-            let function_id = self.function(&line.function, &line.file);
+            let Some(function_id) = self.function_at(line, frames) else {
+                continue;
+            };
             lines.push(proto::Line {
                 function_id,
                 line: line.line.into(),
@@ -150,16 +179,22 @@ impl<'a> Tables<'a> {
         if lines.is_empty() {
             // A mapping is either symbolized or not: a frame without a name needs one, else it is lost on the way.
             let name = mappings.placeholder(frame.call());
-            let function_id = self.function(&name, "");
+            let function_id = self.function(name, "");
             lines.push(proto::Line {
                 function_id,
                 ..Default::default()
             });
         }
-        self.add(key, key.max(1), mapping_id, lines)
+        self.add(frame, (frame.call() as u64).max(1), mapping_id, lines)
     }
 
-    fn add(&mut self, key: u64, address: u64, mapping_id: u64, line: Vec<proto::Line>) -> u64 {
+    fn add(
+        &mut self,
+        key: ReturnAddress,
+        address: u64,
+        mapping_id: u64,
+        line: Vec<proto::Line>,
+    ) -> u64 {
         let id = self.message.location.len() as u64 + 1;
         self.message.location.push(proto::Location {
             id,

@@ -49,6 +49,9 @@ pub(super) fn write(profile: &HeapProfile) -> Vec<u8> {
         stack(&mut out, record, &frames, &mappings);
     }
     tail(&mut out, &stats);
+    if let Some(loss) = frames.resolved.loss() {
+        let _ = writeln!(out, "# {loss}");
+    }
     out.into_bytes()
 }
 
@@ -114,14 +117,15 @@ fn rows(frame: ReturnAddress, frames: &Frames<'_>, mappings: &Mappings) -> Vec<[
     }
     let offset = function_start(frame).map_or(0, |start| frame.call().saturating_sub(start));
     let named = |line: &Line| {
-        let place = if line.file.is_empty() {
+        let function = frames.resolved.function(line)?;
+        let place = if function.file.is_empty() {
             String::new()
         } else {
-            format!("{}:{}", line.file, line.line)
+            format!("{}:{}", function.file, line.line)
         };
-        row(format!("{}+{offset:#x}", line.function), place)
+        Some(row(format!("{}+{offset:#x}", function.name), place))
     };
-    lines.iter().map(named).collect()
+    lines.iter().filter_map(named).collect()
 }
 
 /// Writes rows in columns as Go's tabwriter does: each as wide as its widest cell and one, up to a multiple of 8, filled

@@ -1,12 +1,45 @@
-//! Asks the debug information for names: one signature, with the feature `symbolize` and without.
+//! Asks the files of this process for the names of its addresses: one signature, with the feature `symbolize` and
+//! without.
+//!
+//! ```text
+//! debug_info ─▶ image (one ELF file, verified) ─▶ sections ─▶ units ─▶ lines, functions ─▶ names
+//!      │          └ memory_map                                  └ ranges
+//!      └─▶ symbol_table (what units do not name, or all of it when memory is short)
+//! ```
 
 #[cfg(feature = "symbolize")]
-mod backtrace;
+mod debug_info;
+#[cfg(feature = "symbolize")]
+mod effort;
+#[cfg(feature = "symbolize")]
+mod functions;
+mod headroom;
+#[cfg(feature = "symbolize")]
+mod image;
+#[cfg(feature = "symbolize")]
+mod lines;
+#[cfg(feature = "symbolize")]
+mod memory_map;
+#[cfg(feature = "symbolize")]
+mod module;
+#[cfg(feature = "symbolize")]
+mod names;
 #[cfg(not(feature = "symbolize"))]
 mod none;
+#[cfg(feature = "symbolize")]
+mod ranges;
+#[cfg(feature = "symbolize")]
+mod sections;
+#[cfg(feature = "symbolize")]
+mod symbol_table;
+#[cfg(feature = "symbolize")]
+mod units;
+
+#[cfg(all(test, feature = "symbolize"))]
+mod tests;
 
 #[cfg(feature = "symbolize")]
-use self::backtrace as chosen;
+use self::debug_info as chosen;
 #[cfg(not(feature = "symbolize"))]
 use self::none as chosen;
 
@@ -14,8 +47,10 @@ use self::none as chosen;
 pub(super) use chosen::linker_names;
 pub(super) use chosen::look_up;
 
+pub(super) use self::headroom::headroom;
+
 /// A source position, as it was found.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     /// Demangled in full, generic arguments and all, without the hash of legacy mangling.
     pub(super) function: String,
@@ -23,4 +58,13 @@ pub(super) struct Found {
     pub(super) file: String,
     /// 0 if unknown.
     pub(super) line: u32,
+}
+
+/// How much of what its file says about an address was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// All of it.
+    DebugInfo,
+    /// The symbol table only, for want of memory or time: worth another look later.
+    SymbolTable,
 }

@@ -1,0 +1,259 @@
+//! What the symbolizer has found before, within a bound.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::by_address::ByAddress;
+use super::mappings::{Mapping, Mappings};
+use super::symbolizer::{Depth, Found};
+use super::symbols::{Function, Line};
+use crate::stack::ReturnAddress;
+
+/// Bytes that are remembered between profiles, about. 5 000 addresses take 1 to 3 MB; 300 000, as 10 000 stacks of 30
+/// frames without a frame in common would have, take 30. With half of it such a profile looks everything up each time.
+const KEPT_BYTES: usize = 48 << 20;
+
+/// Of an address and its place in the table, without its lines.
+const ADDRESS_BYTES: usize = 2 * size_of::<(ReturnAddress, Entry)>();
+/// Of a function and its places in the tables, without its text.
+const FUNCTION_BYTES: usize = size_of::<Function>() + 96;
+
+/// Names by address, each text once.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    addresses: ByAddress<Entry>,
+    lines: Vec<Line>,
+    functions: Vec<Arc<Function>>,
+    by_function: HashMap<Arc<Function>, u32>,
+    /// Every file part that an address was in when it was resolved: another may be loaded there later.
+    mappings: Vec<Arc<Mapping>>,
+    /// Which of `mappings` each of the present profile's is.
+    present: Vec<u32>,
+    profile: u32,
+    bytes: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// In `Cache::lines`.
+    start: u32,
+    end: u32,
+    /// In `Cache::mappings`.
+    mapping: u32,
+    /// The last profile that had this address.
+    profile: u32,
+    depth: Depth,
+}
+
+impl Cache {
+    /// From here on `mappings` is what is loaded.
+    pub(super) fn begin_profile(&mut self, mappings: &Mappings) {
+        self.profile = self.profile.wrapping_add(1);
+        self.present.clear();
+        for mapping in mappings.iter() {
+            let nth = self.number(mapping);
+            self.present.push(nth);
+        }
+    }
+
+    fn number(&mut self, mapping: &Arc<Mapping>) -> u32 {
+        let mut known = self.mappings.iter();
+        let nth = known.position(|known| known.is_same_file(mapping));
+        nth.unwrap_or_else(|| {
+            self.mappings.push(mapping.clone());
+            self.mappings.len() - 1
+        }) as u32
+    }
+
+    /// Whether an address of the present profile, in the `nth` mapping, is to be looked up.
+    pub(super) fn needs(&mut self, address: ReturnAddress, nth: usize) -> bool {
+        // What was resolved in another mapping is another's. Names that were resolved before the file was replaced are
+        // right still.
+        let entry = self.addresses.get_mut(&address);
+        match entry.filter(|entry| self.present.get(nth) == Some(&entry.mapping)) {
+            Some(entry) => {
+                entry.profile = self.profile;
+                entry.depth == Depth::SymbolTable
+            }
+            None => true,
+        }
+    }
+
+    pub(super) fn learn(
+        &mut self,
+        address: ReturnAddress,
+        mapping: &Arc<Mapping>,
+        found: Vec<Found>,
+        depth: Depth,
+    ) {
+        let start = self.lines.len() as u32;
+        for found in found {
+            let function = self.function_of(found.function, found.file);
+            let line = found.line;
+            self.lines.push(Line { function, line });
+        }
+        let entry = Entry {
+            start,
+            end: self.lines.len() as u32,
+            mapping: self.number(mapping),
+            profile: self.profile,
+            depth,
+        };
+        self.bytes += ADDRESS_BYTES + (entry.end - start) as usize * size_of::<Line>();
+        self.addresses.insert(address, entry);
+    }
+
+    fn function_of(&mut self, name: String, file: String) -> u32 {
+        let function = Function::new(name, file);
+        if let Some(known) = self.by_function.get(&function) {
+            return *known;
+        }
+        self.bytes += FUNCTION_BYTES + function.name.len() + function.file.len();
+        self.add_function(Arc::new(function))
+    }
+
+    fn add_function(&mut self, function: Arc<Function>) -> u32 {
+        let nth = self.functions.len() as u32;
+        self.functions.push(function.clone());
+        self.by_function.insert(function, nth);
+        nth
+    }
+
+    /// The lines of an address in the `nth` mapping, innermost inlined function first.
+    pub(super) fn get(&self, address: ReturnAddress, nth: usize) -> Option<(&[Line], Depth)> {
+        let entry = self.addresses.get(&address)?;
+        if self.present.get(nth) != Some(&entry.mapping) {
+            return None;
+        }
+        let lines = self.lines.get(entry.start as usize..entry.end as usize)?;
+        Some((lines, entry.depth))
+    }
+
+    pub(super) fn function(&self, line: &Line) -> Option<&Arc<Function>> {
+        self.functions.get(line.function as usize)
+    }
+
+    /// Forgets what the present profile did not have, if too much is remembered, and of the rest what is too much.
+    pub(super) fn trim(&mut self) {
+        self.trim_to(KEPT_BYTES);
+    }
+
+    fn trim_to(&mut self, bound: usize) {
+        if self.bytes <= bound {
+            return;
+        }
+        let old = std::mem::take(self);
+        self.mappings = old.mappings;
+        self.profile = old.profile;
+        for (address, entry) in old.addresses {
+            let lines = old.lines.get(entry.start as usize..entry.end as usize);
+            let Some(lines) = lines.filter(|_| entry.profile == old.profile) else {
+                continue;
+            };
+            // Half of it is left free, so that the next profiles find room.
+            if self.bytes > bound / 2 {
+                break;
+            }
+            let start = self.lines.len() as u32;
+            for line in lines {
+                let Some(function) = old.functions.get(line.function as usize) else {
+                    continue;
+                };
+                let known = self.by_function.get(function).copied();
+                let function = known.unwrap_or_else(|| {
+                    self.bytes += FUNCTION_BYTES + function.name.len() + function.file.len();
+                    self.add_function(function.clone())
+                });
+                self.lines.push(Line { function, ..*line });
+            }
+            let end = self.lines.len() as u32;
+            self.bytes += ADDRESS_BYTES + (end - start) as usize * size_of::<Line>();
+            self.addresses.insert(
+                address,
+                Entry {
+                    start,
+                    end,
+                    ..entry
+                },
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(name: &str) -> Vec<Found> {
+        vec![Found {
+            function: name.into(),
+            file: "f.rs".into(),
+            line: 7,
+        }]
+    }
+
+    fn names(cache: &Cache, address: usize, nth: usize) -> Option<String> {
+        let line = *cache.get(ReturnAddress(address), nth)?.0.first()?;
+        Some(cache.function(&line)?.name.to_string())
+    }
+
+    #[test]
+    fn what_the_last_profile_had_is_kept_and_the_rest_goes_first() {
+        let mappings = Mappings::read();
+        let mapping = mappings.iter().next().unwrap();
+        let mut cache = Cache::default();
+        cache.begin_profile(&mappings);
+        for address in 0..100 {
+            cache.learn(
+                ReturnAddress(address),
+                mapping,
+                found(&format!("old{address}")),
+                Depth::DebugInfo,
+            );
+        }
+        cache.begin_profile(&mappings);
+        for address in 90..110 {
+            if cache.needs(ReturnAddress(address), 0) {
+                cache.learn(
+                    ReturnAddress(address),
+                    mapping,
+                    found(&format!("new{address}")),
+                    Depth::DebugInfo,
+                );
+            }
+        }
+        let before = cache.bytes;
+        cache.trim_to(before - 1);
+        cache.begin_profile(&mappings);
+        assert_eq!(names(&cache, 0, 0), None);
+        assert_eq!(names(&cache, 95, 0).as_deref(), Some("old95"));
+        assert_eq!(names(&cache, 105, 0).as_deref(), Some("new105"));
+        // Even when all of it was in the last profile, the bound holds.
+        for address in 0..1_000 {
+            cache.learn(
+                ReturnAddress(address),
+                mapping,
+                found(&format!("big{address}")),
+                Depth::DebugInfo,
+            );
+        }
+        let bound = cache.bytes / 2;
+        cache.trim_to(bound);
+        assert!(cache.bytes <= bound && !cache.addresses.is_empty());
+    }
+
+    #[test]
+    fn a_name_holds_for_its_file_and_one_from_the_symbol_table_until_there_is_a_better() {
+        let mappings = Mappings::read();
+        let all: Vec<_> = mappings.iter().cloned().collect();
+        let mut cache = Cache::default();
+        cache.begin_profile(&mappings);
+        let address = ReturnAddress(1);
+        assert!(cache.needs(address, 0));
+        cache.learn(address, &all[0], found("a"), Depth::SymbolTable);
+        assert!(cache.needs(address, 0));
+        cache.learn(address, &all[0], found("b"), Depth::DebugInfo);
+        assert!(!cache.needs(address, 0));
+        assert!(cache.needs(address, 1) && cache.get(address, 1).is_none());
+    }
+}

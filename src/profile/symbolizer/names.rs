@@ -1,0 +1,103 @@
+//! The names of entries: their own, or those of the entries that they refer to, in other units too.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use gimli::{AttributeValue, DebugInfoOffset, Unit, UnitOffset, UnitRef};
+
+use super::effort::Effort;
+use super::sections::Bytes;
+use super::units::Units;
+
+/// References from an entry to the one with its name: an inlined call to its function, that to its declaration. Three
+/// are usual; a circle has no end.
+const MOST_REFERENCES: usize = 16;
+
+/// Names of one unit's entries.
+#[derive(Debug, Default)]
+pub(super) struct Names<'d>(HashMap<UnitOffset, Option<&'d [u8]>>);
+
+/// What an entry says of its name.
+enum Said<'d> {
+    Name(&'d [u8]),
+    /// Another entry has it, in the same unit.
+    Near(UnitOffset),
+    /// Another entry has it.
+    Far(DebugInfoOffset),
+}
+
+impl<'d> Names<'d> {
+    /// The name of an entry, as the linker has it if that is known.
+    pub(super) fn of(
+        &mut self,
+        unit: &Unit<Bytes<'d>>,
+        entry: UnitOffset,
+        units: &mut Units<'d>,
+        effort: &mut Effort,
+    ) -> Option<&'d [u8]> {
+        if let Some(known) = self.0.get(&entry) {
+            return *known;
+        }
+        let name = find(unit, entry, units, effort);
+        self.0.insert(entry, name);
+        name
+    }
+}
+
+fn find<'d>(
+    unit: &Unit<Bytes<'d>>,
+    entry: UnitOffset,
+    units: &mut Units<'d>,
+    effort: &mut Effort,
+) -> Option<&'d [u8]> {
+    let mut other: Option<Rc<Unit<Bytes<'d>>>> = None;
+    let mut entry = entry;
+    for _ in 0..MOST_REFERENCES {
+        let unit = other.as_deref().unwrap_or(unit);
+        match said(unit.unit_ref(units.dwarf()), entry, effort)? {
+            Said::Name(name) => return Some(name),
+            Said::Near(offset) => entry = offset,
+            // A unit is a large step.
+            Said::Far(_) if effort.is_spent() => return None,
+            Said::Far(offset) => {
+                let (unit, offset) = units.referred(offset)?;
+                (other, entry) = (Some(unit), offset);
+            }
+        }
+    }
+    None
+}
+
+fn said<'d>(
+    unit: UnitRef<'_, Bytes<'d>>,
+    entry: UnitOffset,
+    effort: &mut Effort,
+) -> Option<Said<'d>> {
+    let mut entries = unit.entries_raw(Some(entry)).ok()?;
+    let abbreviation = entries.read_abbreviation().ok()??;
+    let (mut name, mut reference) = (None, None);
+    for specification in abbreviation.attributes() {
+        if !effort.step() {
+            return None;
+        }
+        let attribute = entries.read_attribute(*specification).ok()?;
+        match attribute.name() {
+            gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name => {
+                if let Ok(name) = unit.attr_string(attribute.value()) {
+                    return Some(Said::Name(name.slice()));
+                }
+            }
+            gimli::DW_AT_name => name = unit.attr_string(attribute.value()).ok(),
+            gimli::DW_AT_abstract_origin | gimli::DW_AT_specification => {
+                reference = match attribute.value() {
+                    AttributeValue::UnitRef(offset) => Some(Said::Near(offset)),
+                    AttributeValue::DebugInfoRef(offset) => Some(Said::Far(offset)),
+                    // Another file's.
+                    _ => None,
+                };
+            }
+            _ => {}
+        }
+    }
+    name.map(|name| Said::Name(name.slice())).or(reference)
+}

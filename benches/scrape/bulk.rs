@@ -9,7 +9,7 @@ use std::process::Command;
 pub(crate) type Leaf = extern "C" fn();
 
 /// Places in each function that call the next one.
-pub(crate) const SITES: usize = 8;
+pub(crate) const SITES: usize = 4;
 
 /// How much there is.
 #[derive(Debug, Clone, Copy)]
@@ -72,8 +72,8 @@ fn source_of(size: Size) -> String {
          map.remove(&(3, K::default()));\n\
          format!(\"{:?}{:?}\", heap.into_sorted_vec(), hash).len() + map.len() }\n\
          #[inline(always)] fn call(path: &[u32], at: usize, leaf: Leaf) -> usize { match path.get(at) {\n\
-         Some(next) => ALL[*next as usize / 8](path, at + 1, leaf), None => { leaf(); black_box(1) } } }\n\
-         #[inline(always)] fn site(path: &[u32], at: usize) -> u32 { path[at - 1] % 8 }\n",
+         Some(next) => ALL[*next as usize / 4](path, at + 1, leaf), None => { leaf(); black_box(1) } } }\n\
+         #[inline(always)] fn site(path: &[u32], at: usize) -> u32 { path[at - 1] % 4 }\n",
     );
     // Writing to a String cannot fail.
     for nth in 0..size.types {
@@ -108,6 +108,18 @@ fn source_of(size: Size) -> String {
         all.join(", ")
     );
     text
+}
+
+/// The same library under other names, so that it can be loaded as often.
+pub(crate) fn copies(library: &Path, count: usize) -> Vec<PathBuf> {
+    let copy = |nth: usize| {
+        let copy = library.with_extension(format!("{nth}.so"));
+        if !copy.exists() {
+            fs::copy(library, &copy).expect("copied");
+        }
+        copy
+    };
+    (0..count).map(copy).collect()
 }
 
 /// A loaded library.

@@ -10,9 +10,9 @@ pub(crate) const FRAMES: usize = 30;
 /// Over how many addresses the stacks spread.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Spread {
-    /// 5 000, more than most services have.
+    /// 5 000 in a library with much debug information, more than most services have.
     Usual,
-    /// All that there are.
+    /// 80 000, in libraries with little.
     Wide,
 }
 
@@ -21,22 +21,24 @@ pub(crate) struct Work {
     pub(crate) addresses: usize,
 }
 
-fn size() -> Size {
-    if std::env::var_os("SMOKE").is_some() {
-        Size {
-            functions: 200,
-            types: 1,
-        }
-    } else {
-        Size {
-            functions: 9_000,
-            types: 100,
-        }
+fn is_smoke() -> bool {
+    std::env::var_os("SMOKE").is_some()
+}
+
+fn size(spread: Spread) -> Size {
+    let types = match spread {
+        Spread::Usual if !is_smoke() => 100,
+        _ => 1,
+    };
+    Size {
+        functions: if is_smoke() { 100 } else { 4_000 },
+        types,
     }
 }
 
 pub(crate) fn build() {
-    bulk::build(size());
+    bulk::build(size(Spread::Wide));
+    bulk::build(size(Spread::Usual));
 }
 
 extern "C" fn leaf() {
@@ -46,29 +48,40 @@ extern "C" fn leaf() {
 impl Work {
     /// Leaves one live block under each stack.
     pub(crate) fn prepare(spread: Spread) -> Self {
-        let size = size();
-        let bulk = Bulk::load(&bulk::build(size));
-        let all = size.functions * SITES;
-        let addresses = match spread {
-            Spread::Usual => 5_000.min(all),
-            Spread::Wide => all,
+        let size = size(spread);
+        let library = bulk::build(size);
+        let copies = match spread {
+            Spread::Usual => 1,
+            Spread::Wide => 5,
         };
-        let stacks = if all < 10_000 { 500 } else { 10_000 };
+        let libraries: Vec<Bulk> = bulk::copies(&library, copies)
+            .iter()
+            .map(|copy| Bulk::load(copy))
+            .collect();
+        let sites = size.functions * SITES;
+        let used = match spread {
+            Spread::Usual => 5_000.min(sites),
+            Spread::Wide => sites,
+        };
+        let stacks = if is_smoke() { 500 } else { 10_000 };
         let mut random = 1_u64;
         let mut path = [0_u32; FRAMES];
-        for _ in 0..stacks {
+        for bulk in libraries.iter().cycle().take(stacks) {
             for step in &mut path {
                 random = random
                     .wrapping_mul(6_364_136_223_846_793_005)
                     .wrapping_add(1);
                 // Spread evenly over the functions.
-                *step = ((random >> 33) as usize % addresses * (all / addresses)) as u32;
+                *step = ((random >> 33) as usize % used * (sites / used)) as u32;
             }
             // Sampled are these blocks alone.
             debug_pprof::set_sample_rate(1);
             bulk.run(&path, leaf);
             debug_pprof::set_sample_rate(0);
         }
-        Self { stacks, addresses }
+        Self {
+            stacks,
+            addresses: used * copies,
+        }
     }
 }

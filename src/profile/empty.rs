@@ -3,8 +3,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::encoder::Encoder;
 use super::mappings::Mappings;
-use super::pprof::{frames_of, gzip, nanos, nanos_since_epoch};
+use super::pprof::{frames_of, nanos, nanos_since_epoch};
 use super::proto;
 use super::tables::{Form, Tables};
 use crate::record::Suspended;
@@ -19,18 +20,20 @@ pub(crate) fn empty_pprof(
     let _own = Suspended::new();
     let mappings = Mappings::read();
     let frames = frames_of(&[], &mappings, false);
-    let mut tables = Tables::new(&mappings, Form::Symbolized(&frames));
+    let encoder = Encoder::new(usize::MAX);
+    let mut tables = Tables::new(&mappings, Form::Symbolized(&frames), encoder);
     let sample_type = sample_types
         .iter()
         .map(|named| tables.value_type(*named))
         .collect();
     let period_type = Some(tables.value_type(period_type));
-    gzip(&proto::Profile {
+    let rest = proto::Profile {
         sample_type,
         period_type,
         period,
         time_nanos: nanos_since_epoch(SystemTime::now()),
         duration_nanos: duration.map_or(0, nanos),
-        ..tables.finish()
-    })
+        ..Default::default()
+    };
+    tables.finish(rest).gzip
 }

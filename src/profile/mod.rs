@@ -1,7 +1,7 @@
 //! Stage two, outside malloc: snapshot, scale, map, name, encode.
 //!
 //! ```text
-//! record::buckets ─▶ heap (snapshot, scale, difference) ─▶ budget ─▶ pprof ─▶ gzip
+//! record::buckets ─▶ heap (snapshot, scale, difference) ─▶ budget ─▶ pprof ─▶ encoder
 //!                                                      │             ├ mappings, symbols, runtime_frames
 //!                                                      └──────────▶ text
 //! ```
@@ -9,6 +9,7 @@
 mod budget;
 mod by_address;
 mod empty;
+mod encoder;
 mod frames;
 mod heap;
 mod mappings;

@@ -1,14 +1,10 @@
 //! A heap profile as gzipped pprof protobuf.
 
-use std::io::Write;
 use std::time::{Duration, SystemTime};
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use prost::Message;
 
 use super::PROFILES;
 use super::budget::{self, Kept};
+use super::encoder::{Encoded, Encoder};
 use super::frames::{Frames, Pseudo};
 use super::heap::{DefaultSampleType, HeapProfile, HeapRecord, PprofView};
 use super::mappings::Mappings;
@@ -38,18 +34,22 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Vec<u8> {
         Form::Raw
     };
     loop {
-        let message = build(
+        // Without entries it is as small as it can be.
+        let limit = match kept.records.len() {
+            0 => usize::MAX,
+            _ => limits.profile_bytes,
+        };
+        let encoded = build(
             profile,
             &kept,
-            Tables::new(&mappings, form),
+            Tables::new(&mappings, form, Encoder::new(limit)),
             &frames,
             view.default_sample_type,
         );
-        let bytes = message.encoded_len();
-        if bytes <= limits.profile_bytes || kept.records.is_empty() {
-            return gzip(&message);
+        if encoded.is_whole {
+            return encoded.gzip;
         }
-        let samples = budget::fewer(kept.records.len(), bytes, limits.profile_bytes);
+        let samples = budget::fewer(kept.records.len(), encoded.bytes, limit);
         kept = budget::keep(profile.records(), samples);
     }
 }
@@ -81,7 +81,7 @@ fn build(
     mut tables: Tables<'_>,
     frames: &Frames<'_>,
     default_sample_type: DefaultSampleType,
-) -> proto::Profile {
+) -> Encoded {
     // First in the string table: one consumer renumbers the table without the default sample type.
     let sample_type = SAMPLE_TYPES.map(|named| tables.value_type(named)).to_vec();
     let period_type = tables.value_type(("space", "bytes"));
@@ -100,7 +100,7 @@ fn build(
                 .into_iter()
                 .collect(),
         };
-        tables.message().sample.push(sample);
+        tables.add_sample(sample);
     }
     if let Some(folded) = kept.folded.filter(|folded| !folded.estimate().is_zero()) {
         let location = tables.pseudo(Pseudo::Truncated);
@@ -109,7 +109,7 @@ fn build(
             value: folded.estimate().in_order().to_vec(),
             label: Vec::new(),
         };
-        tables.message().sample.push(sample);
+        tables.add_sample(sample);
     }
     let default_sample_type = match default_sample_type {
         DefaultSampleType::Unset => 0,
@@ -119,7 +119,7 @@ fn build(
         .into_iter()
         .map(|comment| tables.string(comment))
         .collect();
-    proto::Profile {
+    tables.finish(proto::Profile {
         sample_type,
         period_type: Some(period_type),
         period: profile.sample_rate() as i64,
@@ -127,8 +127,8 @@ fn build(
         duration_nanos: profile.duration().map_or(0, nanos),
         default_sample_type,
         comment,
-        ..tables.finish()
-    }
+        ..Default::default()
+    })
 }
 
 fn locations(record: &HeapRecord, tables: &mut Tables<'_>, frames: &Frames<'_>) -> Vec<u64> {
@@ -184,14 +184,6 @@ fn comments(profile: &HeapProfile, kept: &Kept<'_>, frames: &Frames<'_>) -> Vec<
     }
     comments.extend(frames.resolved.loss());
     comments
-}
-
-/// Compresses at level 1, as Go does.
-pub(super) fn gzip(message: &proto::Profile) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    // Writing to a vector does not fail.
-    let _ = encoder.write_all(&message.encode_to_vec());
-    encoder.finish().unwrap_or_default()
 }
 
 pub(super) fn nanos_since_epoch(time: SystemTime) -> i64 {

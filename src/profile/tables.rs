@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::by_address::ByAddress;
+use super::encoder::{Encoded, Encoder, PART};
 use super::frames::{Frames, Pseudo};
 use super::mappings::Mappings;
 use super::proto;
@@ -13,7 +14,9 @@ use crate::stack::ReturnAddress;
 /// Fills the tables of one profile.
 #[derive(Debug)]
 pub(super) struct Tables<'a> {
-    message: proto::Profile,
+    /// What was added since the last part went to the encoder.
+    part: proto::Profile,
+    encoder: Encoder,
     /// Borrowed where they can be: the names of a profile are megabytes.
     strings: HashMap<Cow<'a, str>, i64>,
     functions: HashMap<(i64, i64), u64>,
@@ -35,9 +38,10 @@ pub(super) enum Form<'a> {
 }
 
 impl<'a> Tables<'a> {
-    pub(super) fn new(mappings: &'a Mappings, form: Form<'a>) -> Self {
+    pub(super) fn new(mappings: &'a Mappings, form: Form<'a>, encoder: Encoder) -> Self {
         let mut tables = Self {
-            message: proto::Profile::default(),
+            part: proto::Profile::default(),
+            encoder,
             strings: HashMap::new(),
             functions: HashMap::new(),
             by_index: match form {
@@ -52,8 +56,8 @@ impl<'a> Tables<'a> {
         tables
     }
 
-    /// The message, with all mappings.
-    pub(super) fn finish(mut self) -> proto::Profile {
+    /// Adds all mappings, and `rest`, whose tables are left empty.
+    pub(super) fn finish(mut self, rest: proto::Profile) -> Encoded {
         let symbolized = matches!(self.form, Form::Symbolized(_));
         let mappings = self.mappings;
         for (nth, mapping) in mappings.iter().enumerate() {
@@ -70,13 +74,19 @@ impl<'a> Tables<'a> {
                 has_line_numbers: symbolized,
                 has_inline_frames: symbolized,
             };
-            self.message.mapping.push(mapping);
+            self.part.mapping.push(mapping);
         }
-        self.message
+        self.encoder.add(&mut self.part);
+        self.part = rest;
+        self.encoder.add(&mut self.part);
+        self.encoder.finish()
     }
 
-    pub(super) fn message(&mut self) -> &mut proto::Profile {
-        &mut self.message
+    pub(super) fn add_sample(&mut self, sample: proto::Sample) {
+        self.part.sample.push(sample);
+        if self.part.sample.len() >= PART {
+            self.encoder.add(&mut self.part);
+        }
     }
 
     pub(super) fn value_type(&mut self, (name, unit): (&'a str, &'a str)) -> proto::ValueType {
@@ -91,15 +101,15 @@ impl<'a> Tables<'a> {
         if let Some(index) = self.strings.get(&value) {
             return *index;
         }
-        let index = self.message.string_table.len() as i64;
-        self.message.string_table.push(value.clone().into_owned());
+        let index = self.strings.len() as i64;
+        self.part.string_table.push(value.clone().into_owned());
         self.strings.insert(value, index);
         index
     }
 
     fn function(&mut self, name: impl Into<Cow<'a, str>>, file: &'a str) -> u64 {
         let key = (self.string(name), self.string(file));
-        let next = self.message.function.len() as u64 + 1;
+        let next = self.functions.len() as u64 + 1;
         *self.functions.entry(key).or_insert_with(|| {
             // No system name: where it equals the name, `go tool pprof` takes the name for C++ and cuts its generics.
             let function = proto::Function {
@@ -109,7 +119,7 @@ impl<'a> Tables<'a> {
                 filename: key.1,
                 start_line: 0,
             };
-            self.message.function.push(function);
+            self.part.function.push(function);
             next
         })
     }
@@ -195,8 +205,8 @@ impl<'a> Tables<'a> {
         mapping_id: u64,
         line: Vec<proto::Line>,
     ) -> u64 {
-        let id = self.message.location.len() as u64 + 1;
-        self.message.location.push(proto::Location {
+        let id = self.locations.len() as u64 + 1;
+        self.part.location.push(proto::Location {
             id,
             mapping_id,
             address,

@@ -110,18 +110,6 @@ fn source_of(size: Size) -> String {
     text
 }
 
-/// The same library under other names, so that it can be loaded as often.
-pub(crate) fn copies(library: &Path, count: usize) -> Vec<PathBuf> {
-    let copy = |nth: usize| {
-        let copy = library.with_extension(format!("{nth}.so"));
-        if !copy.exists() {
-            fs::copy(library, &copy).expect("copied");
-        }
-        copy
-    };
-    (0..count).map(copy).collect()
-}
-
 /// A loaded library.
 #[derive(Debug)]
 pub(crate) struct Bulk(Run);

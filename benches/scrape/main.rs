@@ -13,9 +13,7 @@ mod work;
 
 use std::io::Read;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use debug_pprof::{HeapProfile, ProfiledAllocator};
 use flate2::Compression;
@@ -37,24 +35,6 @@ fn seconds(work: impl FnOnce()) -> f64 {
     let start = Instant::now();
     work();
     start.elapsed().as_secs_f64()
-}
-
-/// The most anonymous memory, in kilobytes, that the process has while `work` runs.
-fn peak(work: impl FnOnce()) -> u64 {
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let watch = scope.spawn(|| {
-            let mut most = 0;
-            while !done.load(Ordering::Relaxed) {
-                most = most.max(memory::anonymous());
-                thread::sleep(Duration::from_micros(500));
-            }
-            most
-        });
-        work();
-        done.store(true, Ordering::Relaxed);
-        watch.join().expect("no panic")
-    })
 }
 
 fn row(what: &str, bar: &str, figure: &str) {
@@ -96,7 +76,8 @@ fn growth(work: &Work) {
 
 fn peak_of_first(work: &Work) {
     let before = memory::anonymous();
-    let most = peak(|| drop(scrape())).saturating_sub(before);
+    let ((), most) = memory::peak(|| drop(scrape()));
+    let most = most.saturating_sub(before);
     row(
         &format!(
             "anonymous memory at the peak of the first, {} addresses",
@@ -114,13 +95,12 @@ fn compression(_: &Work) {
         .expect("gzip");
     for level in [1, 2, 3, 4, 6, 9] {
         let mut size = 0;
-        let once = || {
+        let mut once = || {
             let mut body = Vec::new();
             let mut encoder = GzEncoder::new(&message[..], Compression::new(level));
             encoder.read_to_end(&mut body).expect("a vector takes it");
             size = body.len();
         };
-        let mut once = once;
         let best = (0..5)
             .map(|_| seconds(&mut once))
             .fold(f64::INFINITY, f64::min);

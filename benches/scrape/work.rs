@@ -1,6 +1,8 @@
 //! A process with many different stacks.
 
+use std::fs;
 use std::hint::black_box;
+use std::path::{Path, PathBuf};
 
 use crate::bulk::{self, Bulk, SITES, Size};
 
@@ -41,6 +43,18 @@ pub(crate) fn build() {
     bulk::build(size(Spread::Usual));
 }
 
+/// The same library under other names, so that it can be loaded as often.
+fn copies(library: &Path, count: usize) -> Vec<PathBuf> {
+    let copy = |nth: usize| {
+        let copy = library.with_extension(format!("{nth}.so"));
+        if !copy.exists() {
+            fs::copy(library, &copy).expect("copied");
+        }
+        copy
+    };
+    (0..count).map(copy).collect()
+}
+
 extern "C" fn leaf() {
     std::mem::forget(black_box(Box::new(7_u8)));
 }
@@ -50,11 +64,11 @@ impl Work {
     pub(crate) fn prepare(spread: Spread) -> Self {
         let size = size(spread);
         let library = bulk::build(size);
-        let copies = match spread {
+        let loaded = match spread {
             Spread::Usual => 1,
             Spread::Wide => 5,
         };
-        let libraries: Vec<Bulk> = bulk::copies(&library, copies)
+        let libraries: Vec<Bulk> = copies(&library, loaded)
             .iter()
             .map(|copy| Bulk::load(copy))
             .collect();
@@ -81,7 +95,7 @@ impl Work {
         }
         Self {
             stacks,
-            addresses: used * copies,
+            addresses: used * loaded,
         }
     }
 }

@@ -130,17 +130,19 @@ impl Symbols {
         };
         let cache = cache.get_or_insert_default();
         cache.begin_profile(mappings);
-        let headroom = symbolizer::headroom();
         let mapped = with_mappings(&wanted, mappings);
         let missing: Vec<(ReturnAddress, Arc<Mapping>)> = mapped
             .filter(|(address, nth, mapping)| mapping.has_file() && cache.needs(*address, *nth))
             .map(|(address, _, mapping)| (address, mapping.clone()))
             .collect();
-        symbolizer::look_up(&missing, headroom, &mut |nth, found, depth| {
-            if let Some((address, mapping)) = missing.get(nth) {
-                cache.learn(*address, mapping, found, depth);
-            }
-        });
+        if !missing.is_empty() {
+            let headroom = symbolizer::headroom();
+            symbolizer::look_up(&missing, headroom, &mut |nth, found, depth| {
+                if let Some((address, mapping)) = missing.get(nth) {
+                    cache.learn(*address, mapping, found, depth);
+                }
+            });
+        }
         let mut resolved = Resolved::default();
         let mut functions: HashMap<u32, u32> = HashMap::new();
         for (address, nth, _) in with_mappings(&wanted, mappings) {

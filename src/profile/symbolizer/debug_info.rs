@@ -9,7 +9,9 @@ use std::thread;
 use super::effort::Effort;
 use super::image::{self, Image};
 use super::ranges::Wanted;
-use super::{Depth, Found, module, symbol_table};
+#[cfg(feature = "http")]
+use super::symbol_table;
+use super::{Depth, Found, module};
 use crate::profile::mappings::Mapping;
 use crate::record::Suspended;
 use crate::stack::ReturnAddress;

@@ -64,6 +64,10 @@ pub(super) struct Found {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
     /// All of it.
+    #[cfg_attr(
+        not(feature = "symbolize"),
+        allow(dead_code, reason = "without the feature only tests find anything")
+    )]
     DebugInfo,
     /// The symbol table only, for want of memory or time: worth another look later.
     SymbolTable,

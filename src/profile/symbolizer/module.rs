@@ -83,20 +83,9 @@ impl Search<'_> {
 
     /// Which addresses the unit says it holds, without those that are named.
     fn inside(&self, unit: UnitRef<'_, Bytes<'_>>, effort: &mut Effort) -> Vec<Wanted> {
-        let mut ranges = CodeRanges::default();
-        let noted = || -> gimli::Result<()> {
-            let mut entries = unit.entries_raw(None)?;
-            if let Some(abbreviation) = entries.read_abbreviation()? {
-                for specification in abbreviation.attributes() {
-                    ranges.note(unit, &entries.read_attribute(*specification)?);
-                }
-            }
-            Ok(())
-        };
-        let mut noted = noted;
-        if noted().is_err() {
+        let Ok(ranges) = root_ranges(unit) else {
             return Vec::new();
-        }
+        };
         let mut inside = Vec::new();
         ranges.for_each(unit, &self.code, effort, |range| {
             let within = within(self.wanted, &range);
@@ -173,6 +162,17 @@ impl Search<'_> {
             found(wanted.nth, lines.into_iter().collect(), depth);
         }
     }
+}
+
+fn root_ranges(unit: UnitRef<'_, Bytes<'_>>) -> gimli::Result<CodeRanges> {
+    let mut ranges = CodeRanges::default();
+    let mut entries = unit.entries_raw(None)?;
+    if let Some(abbreviation) = entries.read_abbreviation()? {
+        for specification in abbreviation.attributes() {
+            ranges.note(unit, &entries.read_attribute(*specification)?);
+        }
+    }
+    Ok(ranges)
 }
 
 /// Names and paths of one unit, each made once.

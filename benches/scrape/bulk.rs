@@ -20,15 +20,25 @@ pub(crate) struct Size {
     pub(crate) types: usize,
 }
 
-/// The library, built by `rustc` at the first run and kept under target/.
+fn name(size: Size) -> String {
+    format!("bulk_{}_{}", size.functions, size.types)
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("scrape")
+}
+
+/// Where `build` puts it.
+pub(crate) fn library(size: Size) -> PathBuf {
+    directory().join(format!("lib{}.so", name(size)))
+}
+
+/// Builds the library with `rustc`, at the first run; kept under target/. Takes memory by the megabyte: not for a process
+/// whose memory is to be measured.
 pub(crate) fn build(size: Size) -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scrape");
+    let (target, name, library) = (directory(), name(size), library(size));
     fs::create_dir_all(&target).expect("cargo's directory is writable");
-    let name = format!("bulk_{}_{}", size.functions, size.types);
-    let (source, library) = (
-        target.join(format!("{name}.rs")),
-        target.join(format!("lib{name}.so")),
-    );
+    let source = target.join(format!("{name}.rs"));
     let text = source_of(size);
     // Kept for this very source.
     if fs::read_to_string(&source).is_ok_and(|known| known == text) && library.exists() {

@@ -18,6 +18,15 @@ pub(crate) enum Spread {
     Wide,
 }
 
+impl Spread {
+    fn libraries(self) -> usize {
+        match self {
+            Spread::Usual => 1,
+            Spread::Wide => 5,
+        }
+    }
+}
+
 pub(crate) struct Work {
     pub(crate) stacks: usize,
     pub(crate) addresses: usize,
@@ -39,8 +48,9 @@ fn size(spread: Spread) -> Size {
 }
 
 pub(crate) fn build() {
-    bulk::build(size(Spread::Wide));
-    bulk::build(size(Spread::Usual));
+    for spread in [Spread::Wide, Spread::Usual] {
+        copies(&bulk::build(size(spread)), spread.libraries());
+    }
 }
 
 /// The same library under other names, so that it can be loaded as often.
@@ -63,11 +73,8 @@ impl Work {
     /// Leaves one live block under each stack.
     pub(crate) fn prepare(spread: Spread) -> Self {
         let size = size(spread);
-        let library = bulk::build(size);
-        let loaded = match spread {
-            Spread::Usual => 1,
-            Spread::Wide => 5,
-        };
+        let library = bulk::library(size);
+        let loaded = spread.libraries();
         let libraries: Vec<Bulk> = copies(&library, loaded)
             .iter()
             .map(|copy| Bulk::load(copy))

@@ -35,5 +35,5 @@ pub(crate) fn empty_pprof(
         duration_nanos: duration.map_or(0, nanos),
         ..Default::default()
     };
-    tables.finish(rest).gzip
+    tables.finish(rest).unwrap_or_default().concat()
 }

@@ -3,7 +3,7 @@
 //! Protobuf messages that follow one another are one message: repeated fields are joined. So a profile never exists as a
 //! whole but compressed, and a scrape takes little from the program's heap.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -20,7 +20,7 @@ pub(super) const PART: usize = 64;
 /// The compressed profile so far.
 #[derive(Debug)]
 pub(super) struct Encoder {
-    gzip: GzEncoder<Vec<u8>>,
+    gzip: GzEncoder<Pieces>,
     /// Reused for each part.
     encoded: Vec<u8>,
     bytes: usize,
@@ -31,7 +31,7 @@ impl Encoder {
     /// `limit` is how large the profile may be before compression, in bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self {
-            gzip: GzEncoder::new(Vec::new(), LEVEL),
+            gzip: GzEncoder::new(Pieces::default(), LEVEL),
             encoded: Vec::new(),
             bytes: 0,
             limit,
@@ -44,9 +44,8 @@ impl Encoder {
         // A vector has room for everything.
         let _ = part.encode(&mut self.encoded);
         self.bytes += self.encoded.len();
-        // What is over the limit is counted: how far over tells how many entries to leave out.
-        if self.bytes <= self.limit {
-            // Writing to a vector does not fail.
+        if !self.is_over() {
+            // Writing to memory does not fail.
             let _ = self.gzip.write_all(&self.encoded);
         }
         // The vectors keep their room for the next part; the rest is said once.
@@ -67,21 +66,37 @@ impl Encoder {
         };
     }
 
-    pub(super) fn finish(self) -> Encoded {
-        Encoded {
-            bytes: self.bytes,
-            is_whole: self.bytes <= self.limit,
-            gzip: self.gzip.finish().unwrap_or_default(),
-        }
+    /// Whether the profile is larger than it may be.
+    pub(super) fn is_over(&self) -> bool {
+        self.bytes > self.limit
+    }
+
+    /// The compressed profile in pieces; None if the profile is larger than it may be.
+    pub(super) fn finish(self) -> Option<Vec<Vec<u8>>> {
+        (!self.is_over()).then(|| self.gzip.finish().unwrap_or_default().0)
     }
 }
 
-/// A compressed profile.
-#[derive(Debug)]
-pub(super) struct Encoded {
-    pub(super) gzip: Vec<u8>,
-    /// Before compression.
-    pub(super) bytes: usize,
-    /// Whether all of it is there: it was within the limit.
-    pub(super) is_whole: bool,
+/// Bytes of one piece: under 128 KiB, beyond which a free makes glibc keep more memory of the whole program from then on.
+const PIECE: usize = 64 << 10;
+
+/// Bytes that are added to without moving those before.
+#[derive(Debug, Default)]
+struct Pieces(Vec<Vec<u8>>);
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let last = self.0.last().map_or(PIECE, Vec::len);
+        if last + bytes.len() > PIECE {
+            self.0.push(Vec::with_capacity(PIECE.max(bytes.len())));
+        }
+        if let Some(piece) = self.0.last_mut() {
+            piece.extend_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -210,7 +210,9 @@ impl HeapProfile {
         let rate = record::sample_rate().ok_or(Error::NotInstalled)?;
         super::refresh_unwind_tables();
         let folded = HeapRecord::of_folded(record::folded());
-        let mut records: Vec<HeapRecord> = record::buckets().map(HeapRecord::of_bucket).collect();
+        // Room is made at once: what a growing vector leaves behind stays with the program's allocator.
+        let mut records = Vec::with_capacity(record::counters().buckets + 64);
+        records.extend(record::buckets().map(HeapRecord::of_bucket));
         if !folded.sampled.is_zero() {
             records.push(folded);
         }
@@ -302,7 +304,12 @@ impl HeapProfile {
             default_sample_type: DefaultSampleType::Unset,
             symbolize: true,
         };
-        out.write_all(&self.to_pprof(view)).map_err(Error::Write)
+        let _own = Suspended::new();
+        let parts = pprof::write(self, view);
+        parts
+            .iter()
+            .try_for_each(|part| out.write_all(part))
+            .map_err(Error::Write)
     }
 
     /// Writes the profile as Go's `debug=1` text: sampled counts, not scaled, and the names of each stack.
@@ -315,7 +322,7 @@ impl HeapProfile {
 
     pub(crate) fn to_pprof(&self, view: PprofView) -> Vec<u8> {
         let _own = Suspended::new();
-        pprof::write(self, view)
+        pprof::write(self, view).concat()
     }
 
     pub(crate) fn to_text(&self) -> Vec<u8> {

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::PROFILES;
 use super::budget::{self, Kept};
-use super::encoder::{Encoded, Encoder};
+use super::encoder::Encoder;
 use super::frames::{Frames, Pseudo};
 use super::heap::{DefaultSampleType, HeapProfile, HeapRecord, PprofView};
 use super::mappings::Mappings;
@@ -23,7 +23,8 @@ const SAMPLE_TYPES: [(&str, &str); 4] = [
     ("inuse_space", "bytes"),
 ];
 
-pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Vec<u8> {
+/// In pieces.
+pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Vec<Vec<u8>> {
     let limits = record::limits();
     let mappings = Mappings::read();
     let mut kept = budget::keep(profile.records(), limits.profile_samples);
@@ -46,11 +47,12 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Vec<u8> {
             &frames,
             view.default_sample_type,
         );
-        if encoded.is_whole {
-            return encoded.gzip;
+        match encoded {
+            Ok(gzip) => return gzip,
+            Err(written) => {
+                kept = budget::keep(profile.records(), budget::fewer(written));
+            }
         }
-        let samples = budget::fewer(kept.records.len(), encoded.bytes, limit);
-        kept = budget::keep(profile.records(), samples);
     }
 }
 
@@ -75,18 +77,22 @@ pub(super) fn frames_of(
     }
 }
 
+/// Or how many entries went over the limit.
 fn build(
     profile: &HeapProfile,
     kept: &Kept<'_>,
     mut tables: Tables<'_>,
     frames: &Frames<'_>,
     default_sample_type: DefaultSampleType,
-) -> Encoded {
+) -> Result<Vec<Vec<u8>>, usize> {
     // First in the string table: one consumer renumbers the table without the default sample type.
     let sample_type = SAMPLE_TYPES.map(|named| tables.value_type(named)).to_vec();
     let period_type = tables.value_type(("space", "bytes"));
     let label = tables.string("bytes");
-    for record in &kept.records {
+    for (nth, record) in kept.records.iter().enumerate() {
+        if tables.is_over() {
+            return Err(nth);
+        }
         let estimate = record.estimate();
         if estimate.is_zero() {
             continue;
@@ -119,7 +125,7 @@ fn build(
         .into_iter()
         .map(|comment| tables.string(comment))
         .collect();
-    tables.finish(proto::Profile {
+    let rest = proto::Profile {
         sample_type,
         period_type: Some(period_type),
         period: profile.sample_rate() as i64,
@@ -128,7 +134,8 @@ fn build(
         default_sample_type,
         comment,
         ..Default::default()
-    })
+    };
+    tables.finish(rest).ok_or(kept.records.len())
 }
 
 fn locations(record: &HeapRecord, tables: &mut Tables<'_>, frames: &Frames<'_>) -> Vec<u64> {

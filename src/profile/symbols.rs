@@ -65,9 +65,9 @@ impl Resolved {
         self.functions.get(line.function as usize).map(Arc::as_ref)
     }
 
-    /// One past the highest index in `Line::function`.
-    pub(super) fn functions(&self) -> usize {
-        self.functions.len()
+    /// One past the highest index in `Line::function`, and the number of addresses.
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.functions.len(), self.addresses.len())
     }
 
     /// What a reader should know of names that are not what they could be.
@@ -144,13 +144,15 @@ impl Symbols {
             });
         }
         let mut resolved = Resolved::default();
+        resolved.addresses.reserve(wanted.len());
         let mut functions: HashMap<u32, u32> = HashMap::new();
+        let mut of_profile = Vec::new();
         for (address, nth, _) in with_mappings(&wanted, mappings) {
             let Some((lines, depth)) = cache.get(address, nth) else {
                 continue;
             };
             resolved.without_debug_info += usize::from(depth == Depth::SymbolTable);
-            let mut of_profile = Vec::with_capacity(lines.len());
+            of_profile.clear();
             for line in lines {
                 let function = match functions.get(&line.function) {
                     Some(known) => *known,
@@ -165,7 +167,7 @@ impl Symbols {
                 };
                 of_profile.push(Line { function, ..*line });
             }
-            resolved.add(address, of_profile.into_iter());
+            resolved.add(address, of_profile.iter().copied());
         }
         cache.trim();
         resolved

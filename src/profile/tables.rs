@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::by_address::ByAddress;
-use super::encoder::{Encoded, Encoder, PART};
+use super::encoder::{Encoder, PART};
 use super::frames::{Frames, Pseudo};
 use super::mappings::Mappings;
 use super::proto;
@@ -39,16 +39,18 @@ pub(super) enum Form<'a> {
 
 impl<'a> Tables<'a> {
     pub(super) fn new(mappings: &'a Mappings, form: Form<'a>, encoder: Encoder) -> Self {
+        // Room is made at once, see `HeapProfile::capture`.
+        let (functions, addresses) = match form {
+            Form::Symbolized(frames) => frames.resolved.sizes(),
+            Form::Raw => (0, 0),
+        };
         let mut tables = Self {
             part: proto::Profile::default(),
             encoder,
-            strings: HashMap::new(),
-            functions: HashMap::new(),
-            by_index: match form {
-                Form::Symbolized(frames) => vec![0; frames.resolved.functions()],
-                Form::Raw => Vec::new(),
-            },
-            locations: ByAddress::default(),
+            strings: HashMap::with_capacity(functions + 64),
+            functions: HashMap::with_capacity(functions + 64),
+            by_index: vec![0; functions],
+            locations: ByAddress::with_capacity_and_hasher(addresses + 64, Default::default()),
             mappings,
             form,
         };
@@ -56,8 +58,8 @@ impl<'a> Tables<'a> {
         tables
     }
 
-    /// Adds all mappings, and `rest`, whose tables are left empty.
-    pub(super) fn finish(mut self, rest: proto::Profile) -> Encoded {
+    /// Adds all mappings, and `rest`, whose tables are left empty. None if the profile is larger than it may be.
+    pub(super) fn finish(mut self, rest: proto::Profile) -> Option<Vec<Vec<u8>>> {
         let symbolized = matches!(self.form, Form::Symbolized(_));
         let mappings = self.mappings;
         for (nth, mapping) in mappings.iter().enumerate() {
@@ -80,6 +82,11 @@ impl<'a> Tables<'a> {
         self.part = rest;
         self.encoder.add(&mut self.part);
         self.encoder.finish()
+    }
+
+    /// Whether the profile is larger than it may be already.
+    pub(super) fn is_over(&self) -> bool {
+        self.encoder.is_over()
     }
 
     pub(super) fn add_sample(&mut self, sample: proto::Sample) {

@@ -92,7 +92,7 @@ mod tests {
             let lines: Vec<_> = names
                 .iter()
                 .map(|name| {
-                    let function = Function::new((*name).to_owned(), String::new());
+                    let function = Function::new((*name).to_owned(), "".into());
                     let function = resolved.add_function(Arc::new(function));
                     Line { function, line: 1 }
                 })

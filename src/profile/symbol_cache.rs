@@ -1,6 +1,6 @@
 //! What the symbolizer has found before, within a bound.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::by_address::ByAddress;
@@ -25,6 +25,7 @@ pub(super) struct Cache {
     lines: Vec<Line>,
     functions: Vec<Arc<Function>>,
     by_function: HashMap<Arc<Function>, u32>,
+    files: HashSet<Arc<str>>,
     /// Every file part that an address was in when it was resolved: another may be loaded there later.
     mappings: Vec<Arc<Mapping>>,
     /// Which of `mappings` each of the present profile's is.
@@ -104,11 +105,20 @@ impl Cache {
     }
 
     fn function_of(&mut self, name: String, file: String) -> u32 {
+        let file = match self.files.get(file.as_str()) {
+            Some(known) => known.clone(),
+            None => {
+                let file: Arc<str> = file.into();
+                self.bytes += FUNCTION_BYTES + file.len();
+                self.files.insert(file.clone());
+                file
+            }
+        };
         let function = Function::new(name, file);
         if let Some(known) = self.by_function.get(&function) {
             return *known;
         }
-        self.bytes += FUNCTION_BYTES + function.name.len() + function.file.len();
+        self.bytes += FUNCTION_BYTES + function.name.len();
         self.add_function(Arc::new(function))
     }
 
@@ -161,7 +171,10 @@ impl Cache {
                 };
                 let known = self.by_function.get(function).copied();
                 let function = known.unwrap_or_else(|| {
-                    self.bytes += FUNCTION_BYTES + function.name.len() + function.file.len();
+                    self.bytes += FUNCTION_BYTES + function.name.len();
+                    if self.files.insert(function.file.clone()) {
+                        self.bytes += FUNCTION_BYTES + function.file.len();
+                    }
                     self.add_function(function.clone())
                 });
                 self.lines.push(Line { function, ..*line });

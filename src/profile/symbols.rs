@@ -17,18 +17,18 @@ use crate::stack::ReturnAddress;
 pub(super) struct Function {
     /// Demangled in full, generic arguments and all, without the hash of legacy mangling.
     pub(super) name: Box<str>,
-    /// Empty if unknown.
-    pub(super) file: Box<str>,
+    /// Empty if unknown. Shared by the functions in it.
+    pub(super) file: Arc<str>,
     /// Whether it belongs to the allocation runtime.
     pub(super) is_runtime: bool,
 }
 
 impl Function {
-    pub(super) fn new(name: String, file: String) -> Self {
+    pub(super) fn new(name: String, file: Arc<str>) -> Self {
         Self {
             is_runtime: is_runtime(&name, &file),
             name: name.into(),
-            file: file.into(),
+            file,
         }
     }
 }

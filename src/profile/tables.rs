@@ -19,7 +19,8 @@ pub(super) struct Tables<'a> {
     encoder: Encoder,
     /// Borrowed where they can be: the names of a profile are megabytes.
     strings: HashMap<Cow<'a, str>, i64>,
-    functions: HashMap<(i64, i64), u64>,
+    /// How many there are. Each is a function of the frames, or stands for one address: none comes twice.
+    functions: u64,
     /// By the frames' index of a function; 0 for one that no location has had yet.
     by_index: Vec<u64>,
     locations: ByAddress<u64>,
@@ -48,7 +49,7 @@ impl<'a> Tables<'a> {
             part: proto::Profile::default(),
             encoder,
             strings: HashMap::with_capacity(functions + 64),
-            functions: HashMap::with_capacity(functions + 64),
+            functions: 0,
             by_index: vec![0; functions],
             locations: ByAddress::with_capacity_and_hasher(addresses + 64, Default::default()),
             mappings,
@@ -115,23 +116,20 @@ impl<'a> Tables<'a> {
     }
 
     fn function(&mut self, name: impl Into<Cow<'a, str>>, file: &'a str) -> u64 {
-        let key = (self.string(name), self.string(file));
-        let next = self.functions.len() as u64 + 1;
-        *self.functions.entry(key).or_insert_with(|| {
-            // No system name: where it equals the name, `go tool pprof` takes the name for C++ and cuts its generics.
-            let function = proto::Function {
-                id: next,
-                name: key.0,
-                system_name: 0,
-                filename: key.1,
-                start_line: 0,
-            };
-            self.part.function.push(function);
-            next
-        })
+        // No system name: where it equals the name, `go tool pprof` takes the name for C++ and cuts its generics.
+        let function = proto::Function {
+            id: self.functions + 1,
+            name: self.string(name),
+            system_name: 0,
+            filename: self.string(file),
+            start_line: 0,
+        };
+        self.part.function.push(function);
+        self.functions += 1;
+        self.functions
     }
 
-    /// The function of a line, found by text once and by index from then on.
+    /// The function of a line, made once.
     fn function_at(&mut self, line: &Line, frames: &'a Frames<'a>) -> Option<u64> {
         let index = line.function as usize;
         match self.by_index.get(index) {

@@ -320,6 +320,7 @@ impl HeapProfile {
         out.write_all(&self.to_text()).map_err(Error::Write)
     }
 
+    #[cfg(feature = "http")]
     pub(crate) fn to_pprof(&self, view: PprofView) -> Vec<u8> {
         let _own = Suspended::new();
         pprof::write(self, view).concat()

@@ -62,6 +62,7 @@ compile_error!(
 );
 
 mod allocator;
+mod elementary;
 mod error;
 #[cfg(feature = "http")]
 pub mod http;

@@ -1,5 +1,7 @@
 //! From sampled counts to estimates: how many allocations one sample stands for.
 
+use crate::elementary;
+
 /// What one sampled object of `size` bytes stands for at a sampling rate of `rate` bytes: 1 / (1 − e^(−size/rate)),
 /// the inverse of its chance to be sampled. 1 at rates 0 and 1.
 ///
@@ -9,7 +11,7 @@ pub(crate) fn factor(size: usize, rate: usize) -> f64 {
         return 1.0;
     }
     // exp_m1 keeps the digits that 1 − exp(x) loses where size is far below rate.
-    -1.0 / (-(size as f64) / rate as f64).exp_m1()
+    -1.0 / elementary::exp_m1(-(size as f64) / rate as f64)
 }
 
 /// Objects and bytes that `count` samples of `size` bytes at `rate` stand for, each cut to a whole number as Go's

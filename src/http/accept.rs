@@ -78,10 +78,9 @@ fn spawn(
 ) -> io::Result<Open> {
     let (owned, policy) = (Arc::clone(stream), Arc::clone(policy));
     let thread = thread::Builder::new()
-        .name("debug-pprof-conn".to_owned())
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            profile::without_sampling(|| serve(&owned, &policy));
+            profile::on_own_thread(c"debug-pprof-con", || serve(&owned, &policy));
             // The place first: who sees the socket closed may connect again at once.
             drop(permit);
             drop(owned);

@@ -10,6 +10,7 @@ use super::builder::ServerBuilder;
 use super::connection::Policy;
 use super::listener::{Listener, Waker};
 use crate::error::Error;
+use crate::profile;
 
 /// The endpoint on a socket, on threads of its own. Dropping it shuts it down.
 ///
@@ -40,15 +41,16 @@ impl Server {
     }
 
     pub(super) fn start(listener: Listener, policy: Policy) -> Result<Server, Error> {
-        crate::profile::refresh_unwind_tables();
+        profile::refresh_unwind_tables();
         let policy = Arc::new(policy);
         let local_addr = listener.local_addr();
         let waker = listener.waker().map_err(Error::Thread)?;
         let shared = Arc::clone(&policy);
         let accept_thread = thread::Builder::new()
-            .name("debug-pprof-accept".to_owned())
             .stack_size(accept::STACK_BYTES)
-            .spawn(move || crate::profile::without_sampling(|| accept::run(listener, &shared)))
+            .spawn(move || {
+                profile::on_own_thread(c"debug-pprof-acc", || accept::run(listener, &shared))
+            })
             .map_err(Error::Thread)?;
         Ok(Server {
             local_addr,

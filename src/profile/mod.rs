@@ -14,6 +14,7 @@ mod frames;
 mod heap;
 mod mappings;
 mod mem_stats;
+mod own_thread;
 mod pprof;
 #[rustfmt::skip]
 #[allow(
@@ -45,6 +46,8 @@ pub(crate) use self::empty::empty_pprof;
 pub(crate) use self::heap::{DefaultSampleType, PprofView};
 pub use self::heap::{HeapProfile, HeapRecord, HeapValues};
 pub use self::mem_stats::{MemStats, ProfilerStats, mem_stats};
+#[cfg(feature = "http")]
+pub(crate) use self::own_thread::on_own_thread;
 pub(crate) use self::unwind_tables::refresh as refresh_unwind_tables;
 
 /// What this room remembers between profiles.

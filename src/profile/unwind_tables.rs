@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use super::own_thread::on_own_thread;
 use crate::record::{self, Suspended};
 
 /// Has the tables brought up to date, on a thread of their own, if something was loaded or unloaded. Does not wait: until
@@ -12,10 +13,6 @@ pub(crate) fn refresh() {
     }
     let _own = Suspended::new();
     // Without a thread to spare the next profile tries again.
-    let _ = thread::Builder::new()
-        .name("debug-pprof-cfi".into())
-        .spawn(|| {
-            let _own = Suspended::new();
-            record::delta().refresh();
-        });
+    let work = || on_own_thread(c"debug-pprof-cfi", || record::delta().refresh());
+    let _ = thread::Builder::new().spawn(work);
 }

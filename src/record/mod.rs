@@ -46,6 +46,8 @@ pub(crate) use self::folded::FoldedTotals;
 use self::live::{Held, Live};
 use self::payload::Payload;
 use self::random::Seeds;
+#[cfg(test)]
+pub(crate) use self::random::SplitMix;
 use self::rate::Rate;
 use self::set_limits::SetLimits;
 use self::thread::Thread;

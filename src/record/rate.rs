@@ -2,6 +2,8 @@
 
 use core::sync::atomic::{AtomicI64, Ordering};
 
+use crate::elementary;
+
 /// The rate in force and its generation, in one word. Every thread compares its countdown with it.
 ///
 /// ```text
@@ -99,8 +101,8 @@ impl RateWord {
         let gap = match self.rate() {
             None | Some(0) => NEVER,
             Some(1) => 0,
-            // `ln` is libm's: no state, no allocation. At most 36.7 · 2^34 for the smallest `uniform`, 2^−53.
-            Some(rate) => (-uniform.ln() * rate as f64) as i64,
+            // At most 36.7 · 2^34 for the smallest `uniform`, 2^−53.
+            Some(rate) => (-elementary::ln(uniform) * rate as f64) as i64,
         };
         self.0.saturating_add(gap)
     }

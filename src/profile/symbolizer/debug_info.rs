@@ -13,7 +13,7 @@ use super::ranges::Wanted;
 use super::symbol_table;
 use super::{Depth, Found, module};
 use crate::profile::mappings::Mapping;
-use crate::record::Suspended;
+use crate::profile::own_thread::on_own_thread;
 use crate::stack::ReturnAddress;
 
 /// Bytes of stack of the symbolizing thread. It was seen to use 20 KiB; address space, not memory.
@@ -28,7 +28,7 @@ pub(in crate::profile) fn look_up(
     headroom: u64,
     found: &mut (dyn FnMut(usize, Vec<Found>, Depth) + Send),
 ) {
-    on_own_thread(addresses, |file, image| {
+    for_each_file(addresses, |file, image| {
         let mut effort = Effort::new();
         module::look_up(image, &file.wanted, headroom, &mut effort, found);
     });
@@ -40,7 +40,7 @@ pub(in crate::profile) fn linker_names(
     addresses: &[(ReturnAddress, Arc<Mapping>)],
 ) -> Vec<(usize, String)> {
     let mut names = Vec::new();
-    on_own_thread(addresses, |file, image| {
+    for_each_file(addresses, |file, image| {
         let found = symbol_table::names(image, &file.wanted, &mut Effort::new());
         for (wanted, name) in file.wanted.iter().zip(found) {
             if let Some(name) = name {
@@ -98,7 +98,7 @@ fn with_image(file: &OneFile<'_>, work: &mut impl FnMut(&OneFile<'_>, &Image<'_>
     }
 }
 
-fn on_own_thread(
+fn for_each_file(
     addresses: &[(ReturnAddress, Arc<Mapping>)],
     mut work: impl FnMut(&OneFile<'_>, &Image<'_>) + Send,
 ) {
@@ -106,14 +106,13 @@ fn on_own_thread(
         return;
     }
     thread::scope(|scope| {
-        let thread = thread::Builder::new()
-            .name("debug-pprof-sym".into())
-            .stack_size(STACK);
+        let thread = thread::Builder::new().stack_size(STACK);
         let work = || {
-            let _own = Suspended::new();
-            for file in files(addresses) {
-                with_image(&file, &mut work);
-            }
+            on_own_thread(c"debug-pprof-sym", || {
+                for file in files(addresses) {
+                    with_image(&file, &mut work);
+                }
+            });
         };
         if let Ok(thread) = thread.spawn_scoped(scope, work) {
             // Joined, so that a panic ends there.

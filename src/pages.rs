@@ -1,5 +1,6 @@
 //! Memory of the profiler's own: anonymous pages, past every allocator.
 
+use core::alloc::Layout;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
@@ -46,6 +47,8 @@ pub(crate) struct PageVec<T: Copy> {
 
 // SAFETY: the mapping is reached through its owner alone, as a vector's buffer is.
 unsafe impl<T: Copy + Send> Send for PageVec<T> {}
+// SAFETY: as above: shared, it gives out shared references only.
+unsafe impl<T: Copy + Sync> Sync for PageVec<T> {}
 
 impl<T: Copy> PageVec<T> {
     pub(crate) const fn new() -> Self {
@@ -100,6 +103,17 @@ impl<T: Copy> PageVec<T> {
         true
     }
 
+    /// All of `values`. Ends the process, as a `Vec` does, if the system has no memory for them: outside malloc only.
+    pub(crate) fn collect(values: impl Iterator<Item = T>) -> Self {
+        let mut all = Self::new();
+        for value in values {
+            if !all.push(value) {
+                std::alloc::handle_alloc_error(Layout::new::<T>());
+            }
+        }
+        all
+    }
+
     pub(crate) fn as_slice(&self) -> &[T] {
         // SAFETY: the first `len` elements have been written by `extend`.
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len) }
@@ -121,6 +135,12 @@ impl<T: Copy> PageVec<T> {
     pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
         // SAFETY: as in `as_slice`, and `&mut self`.
         unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl<T: Copy> Clone for PageVec<T> {
+    fn clone(&self) -> Self {
+        Self::collect(self.as_slice().iter().copied())
     }
 }
 
@@ -151,6 +171,7 @@ mod tests {
         model.sort_unstable();
         pages.as_mut_slice().sort_unstable();
         assert_eq!(pages.as_slice(), model);
+        assert_eq!(pages.clone().as_slice(), model);
         assert_eq!(pages.leak(), model);
         assert_eq!(PageVec::<u64>::new().leak(), []);
     }

@@ -11,7 +11,7 @@ use prost::Message;
 
 use super::proto;
 
-/// Level 1, as Go: the levels above save a tenth for several times the time. See `src/design.md`, "Names".
+/// Level 1, as Go: the next saves 2 % for four times the time. See `src/design.md`, "Profiles".
 const LEVEL: Compression = Compression::fast();
 
 /// Samples in one part: as many as keep the part within some tens of kilobytes.

@@ -69,16 +69,22 @@ impl<T: Copy> PageVec<T> {
     /// Appends all of `values`, or nothing if the system has no memory for them.
     #[must_use]
     pub(crate) fn extend(&mut self, values: &[T]) -> bool {
-        let needed = (self.len + values.len()) * size_of::<T>();
-        if needed > self.bytes && !self.grow(needed) {
+        if !self.reserve(values.len()) {
             return false;
         }
-        // SAFETY: `grow` saw to it that the mapping has room for `len + values.len()` elements.
+        // SAFETY: `reserve` saw to it that the mapping has room for `len + values.len()` elements.
         let end = unsafe { self.start.add(self.len) };
         // SAFETY: as above; `values` is borrowed, so it does not lie in the room behind this vector's elements.
         unsafe { ptr::copy_nonoverlapping(values.as_ptr(), end.as_ptr(), values.len()) };
         self.len += values.len();
         true
+    }
+
+    /// Makes room for `more` elements; false if the system has no memory for it.
+    #[must_use]
+    pub(crate) fn reserve(&mut self, more: usize) -> bool {
+        let needed = (self.len + more) * size_of::<T>();
+        needed <= self.bytes || self.grow(needed)
     }
 
     fn grow(&mut self, needed: usize) -> bool {

@@ -26,6 +26,7 @@ mod pprof;
 mod proto;
 mod runtime_frames;
 mod shims;
+mod spool;
 mod symbol_cache;
 mod symbolizer;
 mod symbols;

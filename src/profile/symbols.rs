@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use super::by_address::ByAddress;
 use super::mappings::{Mapping, Mappings};
 use super::runtime_frames::is_runtime;
+use super::spool::Spool;
 use super::symbol_cache::Cache;
 use super::symbolizer::{self, Depth};
 use crate::stack::ReturnAddress;
@@ -137,7 +138,11 @@ impl Symbols {
             .collect();
         if !missing.is_empty() {
             let headroom = symbolizer::headroom();
+            let mut spool = Spool::new();
             symbolizer::look_up(&missing, headroom, &mut |nth, found, depth| {
+                spool.push(nth, &found, depth);
+            });
+            spool.for_each(|nth, found, depth| {
                 if let Some((address, mapping)) = missing.get(nth) {
                     cache.learn(*address, mapping, found, depth);
                 }

@@ -1,5 +1,6 @@
 //! Which functions, and which functions inlined into them, hold the wanted addresses: one walk over a unit's entries.
 
+use std::iter;
 use std::ops::Range;
 
 use gimli::{AttributeValue, EntriesRaw, UnitOffset, UnitRef};
@@ -8,9 +9,10 @@ use super::effort::Effort;
 use super::lines::Place;
 use super::ranges::{CodeRanges, Wanted, within};
 use super::sections::Bytes;
+use crate::pages::PageVec;
 
 /// Functions inlined into one another at one address. 40 were seen; more is taken for damage.
-const MOST_INLINED: usize = 256;
+const MOST_INLINED: u32 = 256;
 
 /// A function that an address lies in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +23,66 @@ pub(super) struct Level {
     pub(super) call: Option<Place>,
 }
 
-/// The levels of each of `wanted`, in its order, outermost first; empty where no function is known.
+/// The levels of many addresses. In pages of their own: as a vector for each address they left the program's heap full of
+/// holes.
+pub(super) struct Levels {
+    /// One past the innermost level of each address in `nodes`; 0 if it has none.
+    innermost: PageVec<u32>,
+    nodes: PageVec<Node>,
+}
+
+#[derive(Clone, Copy)]
+struct Node {
+    level: Level,
+    /// One past the level around it in `nodes`; 0 if this is the outermost.
+    outer: u32,
+    /// Levels up to this one.
+    count: u32,
+}
+
+impl Levels {
+    fn new(addresses: usize) -> Self {
+        Self {
+            innermost: PageVec::collect(iter::repeat_n(0, addresses)),
+            nodes: PageVec::new(),
+        }
+    }
+
+    fn last(&self, address: usize) -> Option<&Node> {
+        let last = *self.innermost.as_slice().get(address)?;
+        self.node(last)
+    }
+
+    fn node(&self, after: u32) -> Option<&Node> {
+        self.nodes.as_slice().get((after as usize).checked_sub(1)?)
+    }
+
+    /// False if it is one too many.
+    fn push(&mut self, address: usize, level: Level) -> bool {
+        let count = self.last(address).map_or(0, |last| last.count) + 1;
+        let Some(innermost) = self.innermost.as_mut_slice().get_mut(address) else {
+            return false;
+        };
+        let node = Node {
+            level,
+            outer: *innermost,
+            count,
+        };
+        if count > MOST_INLINED || !self.nodes.push(node) {
+            return false;
+        }
+        *innermost = self.nodes.as_slice().len() as u32;
+        true
+    }
+
+    /// Those of an address, innermost first.
+    pub(super) fn of(&self, address: usize) -> impl Iterator<Item = &Level> {
+        let outer = |node: &&Node| self.node(node.outer);
+        iter::successors(self.last(address), outer).map(|node| &node.level)
+    }
+}
+
+/// The levels of each of `wanted`, in its order; none where no function is known.
 ///
 /// ```text
 /// subprogram            level 0 of the addresses in its ranges that have no level yet
@@ -34,12 +95,12 @@ pub(super) fn levels(
     wanted: &[Wanted],
     code: &[Range<u64>],
     effort: &mut Effort,
-) -> Vec<Vec<Level>> {
+) -> Levels {
     let mut walk = Walk {
         unit,
         wanted,
         code,
-        levels: vec![Vec::new(); wanted.len()],
+        levels: Levels::new(wanted.len()),
         scopes: Vec::new(),
     };
     // An error ends the walk: what was found before it stands.
@@ -51,7 +112,7 @@ struct Walk<'a, 'd> {
     unit: UnitRef<'a, Bytes<'d>>,
     wanted: &'a [Wanted],
     code: &'a [Range<u64>],
-    levels: Vec<Vec<Level>>,
+    levels: Levels,
     /// The functions around the present entry.
     scopes: Vec<Scope>,
 }
@@ -126,14 +187,9 @@ impl Walk<'_, '_> {
         let mut hits = 0;
         ranges.for_each(self.unit, self.code, effort, |range| {
             for nth in within(wanted, &range) {
-                let Some(levels) = levels.get_mut(nth) else {
-                    return;
-                };
                 // Of two that claim an address, the first has it.
-                if levels.last().map(|level| level.entry) == inside && levels.len() < MOST_INLINED {
-                    levels.push(level);
-                    hits += 1;
-                }
+                let around = levels.last(nth).map(|last| last.level.entry);
+                hits += usize::from(around == inside && levels.push(nth, level));
             }
         });
         hits

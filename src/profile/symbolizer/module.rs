@@ -118,8 +118,8 @@ impl Search<'_> {
             names: Names::default(),
             paths: HashMap::new(),
         };
-        for ((wanted, levels), place) in inside.iter().zip(levels).zip(places) {
-            let lines = text.lines(&levels, place, units, effort);
+        for (nth, (wanted, place)) in inside.iter().zip(places).enumerate() {
+            let lines = text.lines(levels.of(nth), place, units, effort);
             let position = self.wanted.partition_point(|other| other < wanted);
             if lines.is_empty() {
                 if let Some(place) = place {
@@ -183,17 +183,17 @@ struct Text<'u, 'd> {
 }
 
 impl<'d> Text<'_, 'd> {
-    /// Innermost first.
-    fn lines(
+    /// Of `levels`, innermost first; in the same order.
+    fn lines<'l>(
         &mut self,
-        levels: &[Level],
+        levels: impl Iterator<Item = &'l Level>,
         place: Option<Place>,
         units: &mut Units<'d>,
         effort: &mut Effort,
     ) -> Vec<Found> {
-        let mut lines = Vec::with_capacity(levels.len());
+        let mut lines = Vec::new();
         let mut place = place;
-        for level in levels.iter().rev() {
+        for level in levels {
             // The function around stands where it called this one.
             let here = std::mem::replace(&mut place, level.call);
             let Some(name) = self.names.of(self.unit, level.entry, units, effort) else {

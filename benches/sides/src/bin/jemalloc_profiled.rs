@@ -7,5 +7,6 @@ use tikv_jemallocator::Jemalloc;
 static ALLOC: ProfiledAllocator<Jemalloc> = ProfiledAllocator::new(Jemalloc);
 
 fn main() {
+    debug_pprof_bench_sides::ready();
     work::answer();
 }

@@ -60,6 +60,25 @@ impl<T: Copy> PageVec<T> {
         }
     }
 
+    /// `len` elements of zero bytes; None if the system has no memory for them.
+    pub(crate) fn zeroed(len: usize) -> Option<Self>
+    where
+        T: From<u8>,
+    {
+        let mut zeroed = Self::new();
+        if !zeroed.reserve(len) {
+            return None;
+        }
+        // Fresh pages are zero, which is what whole numbers are made of: `T: From<u8>` holds for them.
+        zeroed.len = len;
+        Some(zeroed)
+    }
+
+    /// Keeps the first `len` elements.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// False if the system has no memory for it.
     #[must_use]
     pub(crate) fn push(&mut self, value: T) -> bool {

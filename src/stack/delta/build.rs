@@ -1,12 +1,15 @@
 //! Compiles an object's `.eh_frame` into a stack-delta table. The one file of this room that allocates: it runs
 //! outside malloc.
 
+use core::ops::Range;
+
 use gimli::{
-    BaseAddresses, CfaRule, CieOrFde, EhFrame, EhFrameOffset, EndianSlice, NativeEndian,
-    RegisterRule, UnwindContext, UnwindExpression, UnwindSection, UnwindTableRow, X86_64,
+    BaseAddresses, CfaRule, EhFrame, EhFrameOffset, EndianSlice, NativeEndian, RegisterRule,
+    UnwindContext, UnwindSection, UnwindTableRow, X86_64,
 };
 
-use super::objects::Object;
+use super::objects::{Object, entries};
+use super::registers::ucontext;
 use super::rule::{Base, Frame, Rule};
 use super::table::{BLOCK, row};
 use crate::pages::PageVec;
@@ -37,13 +40,14 @@ struct Function {
 /// The table of `object`, whose `.eh_frame` is `unwind`. None if the system has no memory for it, or if the object's
 /// text is larger than 4 GiB.
 pub(super) fn build(object: &Object, unwind: &[u8]) -> Option<Built> {
-    let text_len = u32::try_from(object.text_end - object.text).ok()? as usize;
+    let text_len = object.text_end.checked_sub(object.text)?;
+    let text_len = u32::try_from(text_len).ok()? as usize;
     let section = EhFrame::new(unwind, NativeEndian);
     let bases = BaseAddresses::default()
         .set_eh_frame(object.eh_frame as u64)
         .set_text(object.text as u64);
     let mut functions = PageVec::new();
-    find_functions(&section, &bases, object, &mut functions)?;
+    find_functions(&section, &bases, object, unwind, &mut functions)?;
     functions.as_mut_slice().sort_unstable();
     let mut built = Built {
         blocks: PageVec::new(),
@@ -61,11 +65,7 @@ pub(super) fn build(object: &Object, unwind: &[u8]) -> Option<Built> {
             continue;
         };
         if function.offset as usize > end + PADDING {
-            built.push(end, Rule::UNKNOWN)?;
-            let gap = end..function.offset as usize;
-            if let Some(main) = main.filter(|main| gap.contains(main)) {
-                built.push(main, Rule::ROOT)?;
-            }
+            built.gap(end..function.offset as usize, main)?;
         }
         let Ok(mut rows) = fde.rows(&section, &bases, &mut context) else {
             continue;
@@ -80,16 +80,12 @@ pub(super) fn build(object: &Object, unwind: &[u8]) -> Option<Built> {
             if from >= to || to > text_len {
                 continue;
             }
-            let rule = if fde.is_signal_trampoline() {
-                Rule::SIGNAL
-            } else {
-                built.rule(&section, row)
-            };
+            let rule = built.rule(&section, row, fde.is_signal_trampoline());
             built.push(from, rule)?;
             end = to;
         }
     }
-    built.push(end, Rule::UNKNOWN)?;
+    built.gap(end..text_len, main)?;
     // One more, so that every block ends where the next begins.
     built.fill_blocks(text_len.div_ceil(BLOCK) + 1)?;
     Some(built)
@@ -99,23 +95,27 @@ fn find_functions(
     section: &Section<'_>,
     bases: &BaseAddresses,
     object: &Object,
+    unwind: &[u8],
     functions: &mut PageVec<Function>,
 ) -> Option<()> {
-    let mut entries = section.entries(bases);
     // The functions of one source share their common entry: it is parsed once in a row.
     let mut common = None;
-    while let Ok(Some(entry)) = entries.next() {
-        let CieOrFde::Fde(partial) = entry else {
-            continue;
-        };
-        let fde = partial.parse(|section, bases, offset| match &common {
-            Some((known, cie)) if *known == offset => Ok(Clone::clone(cie)),
-            _ => {
-                let cie = section.cie_from_offset(bases, offset)?;
-                common = Some((offset, cie.clone()));
-                Ok(cie)
-            }
-        });
+    // Not by gimli's iterator, which ends at the first entry that it does not understand.
+    for at in entries(unwind) {
+        let fde =
+            section.fde_from_offset(
+                bases,
+                EhFrameOffset(at),
+                |section, bases, offset| match &common {
+                    Some((known, cie)) if *known == offset => Ok(Clone::clone(cie)),
+                    _ => {
+                        let cie = section.cie_from_offset(bases, offset)?;
+                        common = Some((offset, cie.clone()));
+                        Ok(cie)
+                    }
+                },
+            );
+        // A common entry, or one that is broken.
         let Ok(fde) = fde else { continue };
         let start = fde.initial_address() as usize;
         // Also leaves out the entries of functions that the linker dropped, at address 0.
@@ -124,7 +124,7 @@ fn find_functions(
         }
         let function = Function {
             offset: u32::try_from(start - object.text).ok()?,
-            entry: u32::try_from(fde.offset()).ok()?,
+            entry: u32::try_from(at).ok()?,
         };
         if !functions.push(function) {
             return None;
@@ -144,6 +144,15 @@ impl Built {
         self.rows.push(row(offset, rule)).then_some(())
     }
 
+    /// Adds what is known of text without unwind data: nothing, but for the program's `main`.
+    fn gap(&mut self, gap: Range<usize>, main: Option<usize>) -> Option<()> {
+        self.push(gap.start, Rule::UNKNOWN)?;
+        match main.filter(|main| gap.contains(main)) {
+            Some(main) => self.push(main, Rule::ROOT),
+            None => Some(()),
+        }
+    }
+
     /// Says of the first `blocks` blocks, those that have nothing yet, that their rows begin here.
     fn fill_blocks(&mut self, blocks: usize) -> Option<()> {
         let rows = u32::try_from(self.rows.as_slice().len()).ok()?;
@@ -155,9 +164,23 @@ impl Built {
         Some(())
     }
 
-    fn rule(&mut self, section: &Section<'_>, row: &UnwindTableRow<usize>) -> Rule {
-        match frame_of(section, row) {
-            Some(Some(frame)) => Rule::of(frame).unwrap_or_else(|| self.wide(frame)),
+    fn rule(
+        &mut self,
+        section: &Section<'_>,
+        row: &UnwindTableRow<usize>,
+        is_interrupt: bool,
+    ) -> Rule {
+        if is_interrupt && is_kernel_frame(section, row) {
+            return Rule::SIGNAL;
+        }
+        match frame_of(row) {
+            Some(Some(frame)) => {
+                let frame = Frame {
+                    is_interrupt,
+                    ..frame
+                };
+                Rule::of(frame).unwrap_or_else(|| self.wide(frame))
+            }
             Some(None) => Rule::ROOT,
             None => Rule::UNSUPPORTED,
         }
@@ -183,7 +206,7 @@ impl Built {
 }
 
 /// What a row says: a frame, None for the outermost function, or nothing that the table's form can hold.
-fn frame_of(section: &Section<'_>, row: &UnwindTableRow<usize>) -> Option<Option<Frame>> {
+fn frame_of(row: &UnwindTableRow<usize>) -> Option<Option<Frame>> {
     match row.register(X86_64::RA) {
         Some(RegisterRule::Undefined) => return Some(None),
         Some(RegisterRule::Offset(-8)) => {}
@@ -191,50 +214,58 @@ fn frame_of(section: &Section<'_>, row: &UnwindTableRow<usize>) -> Option<Option
     }
     let saved_fp = match row.register(X86_64::RBP) {
         None | Some(RegisterRule::Undefined | RegisterRule::SameValue) => 0,
-        Some(RegisterRule::Offset(offset)) if offset != 0 => i32::try_from(-offset).ok()?,
+        // Below the CFA, or it would be no frame.
+        Some(RegisterRule::Offset(offset)) if offset < 0 => {
+            i32::try_from(offset.checked_neg()?).ok()?
+        }
         _ => return None,
     };
-    let (base, cfa, at) = match row.cfa() {
-        CfaRule::RegisterAndOffset { register, offset } => {
-            let base = match *register {
-                X86_64::RSP => Base::Stack,
-                X86_64::RBP => Base::Frame,
-                _ => return None,
-            };
-            (base, *offset, 0)
-        }
-        CfaRule::Expression(expression) => (Base::Realigned, 0, word_at(section, expression)?),
+    let CfaRule::RegisterAndOffset { register, offset } = row.cfa() else {
+        return None;
+    };
+    let base = match *register {
+        X86_64::RSP => Base::Stack,
+        X86_64::RBP => Base::Frame,
+        _ => return None,
     };
     Some(Some(Frame {
         base,
-        cfa: i32::try_from(cfa).ok()?,
+        cfa: i32::try_from(*offset).ok()?,
         saved_fp,
-        at,
+        is_interrupt: false,
     }))
 }
 
-/// The offset n of an expression "the word at the frame pointer plus n".
-fn word_at(section: &Section<'_>, expression: &UnwindExpression<usize>) -> Option<i32> {
+/// Whether this is the frame that the kernel makes for a signal handler to return to: its CFA is the interrupted stack
+/// pointer, which lies in the `ucontext` at the stack pointer. Libraries that switch stacks mark frames of theirs as a
+/// signal's too.
+fn is_kernel_frame(section: &Section<'_>, row: &UnwindTableRow<usize>) -> bool {
+    let CfaRule::Expression(expression) = row.cfa() else {
+        return false;
+    };
     let encoding = gimli::Encoding {
         address_size: 8,
         format: gimli::Format::Dwarf32,
         version: 4,
     };
-    let mut operations = expression.get(section).ok()?.operations(encoding);
-    let first = operations.next().ok()??;
-    let second = operations.next().ok()??;
-    let is_end = operations.next().ok()?.is_none();
-    match (first, second) {
-        (
-            gimli::Operation::RegisterOffset {
-                register, offset, ..
-            },
-            gimli::Operation::Deref {
-                size: 8,
-                space: false,
-                ..
-            },
-        ) if register == X86_64::RBP && is_end => i32::try_from(offset).ok(),
-        _ => None,
+    let Ok(expression) = expression.get(section) else {
+        return false;
+    };
+    let mut operations = expression.operations(encoding);
+    let word = operations.next();
+    let is_read = matches!(
+        operations.next(),
+        Ok(Some(gimli::Operation::Deref {
+            size: 8,
+            space: false,
+            ..
+        }))
+    );
+    let is_whole = is_read && matches!(operations.next(), Ok(None));
+    match word {
+        Ok(Some(gimli::Operation::RegisterOffset {
+            register, offset, ..
+        })) => is_whole && register == X86_64::RSP && offset == ucontext::SP as i64,
+        _ => false,
     }
 }

@@ -1,13 +1,14 @@
-//! Which stack memory a walk may read: what is known to be mapped, and nothing else.
+//! Which stack memory a walk may read: what the kernel says is mapped, and nothing else.
 //!
 //! ```text
 //! low addresses                                        high addresses
 //!   guard │ … unused … │ sp ▓▓▓▓▓▓▓▓ frames ▓▓▓▓▓▓▓▓ end │
-//!                        └────── seen mapped, page by page ┘   once per thread, for its own stack
+//!                        └─ asked about, page by page ──┘   once per thread, for its own stack
 //! ```
 //!
-//! A thread's own stack stays mapped as long as the thread runs, so what was seen once is remembered. Any other stack
-//! (a fibre's, a signal handler's) may be gone tomorrow: its pages are asked about in every walk.
+//! A thread's own stack stays mapped as long as the thread runs, so what was seen of it is remembered, once a walk has
+//! come to its end and so has shown that it is one. Any other stack (a fibre's, a signal handler's) may be gone
+//! tomorrow: its pages are asked about in every walk.
 
 use core::arch::asm;
 use core::cell::Cell;
@@ -15,12 +16,16 @@ use core::cell::Cell;
 /// The unit in which memory is mapped, at least.
 const PAGE: usize = 4096;
 
-/// The most pages that one walk asks about, 16 MiB of stack: at 0.1 µs a page, 0.4 ms, once. A stack that is deeper
-/// is walked page by page each time, as a foreign one.
+/// The most pages that one walk asks about, 16 MiB of stack: at 0.1 µs a page, 0.4 ms. Frames beyond are left out.
 const MAX_PAGES: usize = 4096;
 
-/// The most pages between two frames of a foreign stack that are asked about: frames of a quarter of a MiB.
-const MAX_GAP: usize = 64;
+/// The most pages between two frames that are asked about: frames of 1 MiB. An address further away is taken for garbage.
+const MAX_GAP: usize = 256;
+
+/// How far below its end a thread's own stack may have its first frame: the C library's block for the thread, and its
+/// thread-local variables, lie between. On the initial thread, arguments and environment.
+const MAX_HEAD: usize = 64 * 1024;
+const MAX_INITIAL_HEAD: usize = 4 << 20;
 
 /// The part of a thread's own stack that is known to be mapped, end included; empty at first.
 #[derive(Debug)]
@@ -33,9 +38,12 @@ pub(crate) struct OwnStack {
 #[derive(Debug)]
 pub(super) struct Memory<'t> {
     own: &'t OwnStack,
+    /// Known to be mapped, without a gap.
     low: usize,
     end: usize,
     pages_left: usize,
+    /// Changes of stack that are left: a bad frame pointer may look like one.
+    switches_left: usize,
 }
 
 impl OwnStack {
@@ -46,27 +54,15 @@ impl OwnStack {
         }
     }
 
-    /// The range to read when walking from `sp`: this thread's own stack if `sp` is on it, else nothing yet.
+    /// What is known to be mapped around `sp`.
     fn range(&self, sp: usize) -> (usize, usize) {
         let (low, end) = (self.low.get(), self.end.get());
         if (low..end).contains(&sp) {
-            return (low, end);
-        }
-        let page = sp & !(PAGE - 1);
-        let limit = MAX_PAGES * PAGE;
-        // Deeper than before: only what lies between is new. Else the stack's end is not known yet.
-        let (known, end) = if end > 0 {
             (low, end)
         } else {
-            let end = own_end();
-            (end, end)
-        };
-        if sp >= known || known - page > limit || !is_mapped(page, known) {
-            return (sp, sp);
+            let page = sp & !(PAGE - 1);
+            (page, page)
         }
-        self.low.set(page);
-        self.end.set(end);
-        (page, end)
     }
 }
 
@@ -78,80 +74,87 @@ impl<'t> Memory<'t> {
             low,
             end,
             pages_left: MAX_PAGES,
+            switches_left: 8,
         }
     }
 
-    /// The walk goes on at `sp`, on another stack: below a signal handler's.
-    pub(super) fn switch_to(&mut self, sp: usize) {
+    /// The walk goes on at `sp`, on another stack: the one that a signal handler interrupted, or a fibre's caller's.
+    /// False if it has changed too often.
+    pub(super) fn switch_to(&mut self, sp: usize) -> bool {
+        let Some(left) = self.switches_left.checked_sub(1) else {
+            return false;
+        };
+        self.switches_left = left;
         (self.low, self.end) = self.own.range(sp);
+        true
+    }
+
+    /// The walk has come to the first function of a stack, whose frame ends at `cfa`: if that stack is this thread's own,
+    /// what was read of it is remembered.
+    pub(super) fn came_to_root(&self, cfa: usize) {
+        if self.end == self.own.end.get() && self.low >= self.own.low.get() {
+            return;
+        }
+        let (end, head) = own_end();
+        let is_own = (self.low..=self.end).contains(&cfa) && cfa < end && end - cfa <= head;
+        // Up to where it was read: nothing needs what lies above the first frame.
+        if is_own && self.end > self.low {
+            self.own.low.set(self.low);
+            self.own.end.set(self.end);
+        }
     }
 
     /// The word at `address`, if it is aligned and on the stack.
     #[inline(always)]
     pub(super) fn read(&mut self, address: usize) -> Option<usize> {
-        let is_known =
-            address >= self.low && address.wrapping_add(8) <= self.end && address < self.end;
+        let is_known = address >= self.low && address < self.end;
         if !address.is_multiple_of(8) || (!is_known && !self.ask(address)) {
             return None;
         }
         let word = core::ptr::with_exposed_provenance::<usize>(address);
-        // SAFETY: aligned; inside a range of pages that the kernel has just said are readable, or that belong to this
-        // thread's own stack. Volatile, because it is the memory of other functions' locals.
+        // SAFETY: aligned, so it does not cross a page; in a page that the kernel has just said is readable, or that
+        // belongs to this thread's own stack. Volatile, because it is the memory of other functions' locals.
         Some(unsafe { word.read_volatile() })
     }
 
     /// Extends the range upwards to the page of `address`, if all between is mapped.
     #[cold]
     fn ask(&mut self, address: usize) -> bool {
-        let first = if self.end > self.low {
-            self.end & !(PAGE - 1)
-        } else {
-            address & !(PAGE - 1)
-        };
-        let Some(end) = (address & !(PAGE - 1)).checked_add(PAGE) else {
+        let page = address & !(PAGE - 1);
+        let Some(pages) = page.checked_sub(self.end).map(|gap| gap / PAGE + 1) else {
             return false;
         };
-        if address < self.low || first >= end {
+        if pages > MAX_GAP || pages > self.pages_left {
             return false;
         }
-        let pages = (end - first) / PAGE;
-        if pages > MAX_GAP || pages > self.pages_left || !is_mapped(first, end) {
-            return false;
+        for page in (self.end..=page).step_by(PAGE) {
+            // Deeper than it was known: from here on it is.
+            if page == self.own.low.get() && self.own.end.get() > address {
+                self.end = self.own.end.get();
+                return true;
+            }
+            self.pages_left -= 1;
+            if !is_readable(page) {
+                return false;
+            }
+            self.end = page + PAGE;
         }
-        self.pages_left -= pages;
-        if self.end == self.low {
-            self.low = first;
-        }
-        self.end = end;
         true
     }
-}
-
-/// Whether every page from `low`, a page's start, up to `end` can be read. About 0.3 µs; leaves `errno` alone.
-fn is_mapped(low: usize, end: usize) -> bool {
-    const MADV_POPULATE_READ: usize = 22;
-    // Brings pages in as reading them would, and says whether that would work. Since Linux 5.14; before it, and if a page
-    // may not be read, each is asked about.
-    let pages = (end - low).next_multiple_of(PAGE);
-    // SAFETY: changes nothing that the program can see, and the kernel checks the range.
-    let answer = unsafe { system_call(libc::SYS_madvise, [low, pages, MADV_POPULATE_READ, 0]) };
-    answer == 0 || (answer == -EINVAL && (low..end).step_by(PAGE).all(is_readable))
 }
 
 /// Whether the page at `address` can be read: the kernel is handed it as a set of signals for a request that it then
 /// refuses. It answers EFAULT if it could not read the set, EINVAL for the request if it could. About 0.1 µs; allowed in
 /// every sandbox, because every program changes its signal mask.
-fn is_readable(address: usize) -> bool {
+pub(super) fn is_readable(address: usize) -> bool {
     const KERNEL_SIGSET_BYTES: usize = 8;
     const NO_SUCH_REQUEST: usize = usize::MAX;
     let arguments = [NO_SUCH_REQUEST, address, 0, KERNEL_SIGSET_BYTES];
     // SAFETY: a request that does not exist changes nothing and writes nothing; whatever `address` is, the kernel
     // checks it.
     let answer = unsafe { system_call(libc::SYS_rt_sigprocmask, arguments) };
-    answer == -EINVAL
+    answer == -(libc::EINVAL as isize)
 }
-
-const EINVAL: isize = libc::EINVAL as isize;
 
 /// A system call past the C library, which would set `errno`: the program may be looking at it.
 ///
@@ -178,80 +181,30 @@ unsafe fn system_call(number: libc::c_long, arguments: [usize; 4]) -> isize {
     answer
 }
 
-/// An address above all frames of the calling thread's own stack, in the same mapping.
-fn own_end() -> usize {
+/// An address above all frames of the calling thread's own stack, in the same mapping, and how far above.
+fn own_end() -> (usize, usize) {
+    // Not by `libc::gettid`, which glibc has since 2.30 only.
     // SAFETY: asks the kernel for a number.
-    let thread = unsafe { libc::gettid() };
+    let thread = unsafe { system_call(libc::SYS_gettid, [0; 4]) };
     // SAFETY: as above.
-    if thread == unsafe { libc::getpid() } {
+    if thread == unsafe { system_call(libc::SYS_getpid, [0; 4]) } {
         // The initial thread: the kernel puts the path of the program at the end of its stack.
         // SAFETY: looks up a word in the auxiliary vector; no lock, no allocation.
-        (unsafe { libc::getauxval(libc::AT_EXECFN) }) as usize
+        let end = (unsafe { libc::getauxval(libc::AT_EXECFN) }) as usize;
+        (end, MAX_INITIAL_HEAD)
     } else {
         // The C library puts its block for a thread at the end of the stack.
         // SAFETY: returns the block's address, the thread's handle; no lock, no memory.
-        (unsafe { libc::pthread_self() }) as usize
+        let end = (unsafe { libc::pthread_self() }) as usize;
+        (end, MAX_HEAD)
     }
+}
+
+/// Whether the question about pages works here at all: an emulator may answer yes to everything.
+pub(super) fn can_be_asked_about() -> bool {
+    let local = 0_u8;
+    is_readable((&raw const local).addr() & !(PAGE - 1)) && !is_readable(0)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mapped_and_unmapped_pages_are_told_apart() {
-        let pages = crate::pages::map(3 * PAGE).unwrap();
-        let start = pages.as_ptr().addr();
-        // SAFETY: within the mapping above.
-        let middle = unsafe { pages.add(PAGE) };
-        // SAFETY: one page of that mapping, which nobody uses.
-        unsafe { libc::mprotect(middle.as_ptr().cast(), PAGE, libc::PROT_NONE) };
-        assert!(is_readable(start) && is_readable(start + 2 * PAGE));
-        assert!(!is_readable(start + PAGE) && !is_mapped(start, start + 3 * PAGE));
-        crate::pages::unmap(pages, 3 * PAGE);
-        assert!(!is_readable(start) && !is_readable(0) && !is_readable(usize::MAX & !7));
-    }
-
-    #[test]
-    fn a_threads_own_stack_is_known_after_one_look_and_nothing_else_is() {
-        let look = || {
-            let own = OwnStack::unknown();
-            let local = 7_usize;
-            let sp = (&raw const local).addr();
-            assert_eq!(Memory::from(&own, sp).read(sp), Some(7));
-            assert!((own.low.get()..own.end.get()).contains(&sp));
-            let heap = Box::new(9_usize);
-            let elsewhere = (&raw const *heap).addr();
-            // From the stack the heap is out of bounds; from the heap, as a fibre's stack, it can be read.
-            assert_eq!(Memory::from(&own, sp).read(elsewhere), None);
-            assert_eq!(Memory::from(&own, elsewhere).read(elsewhere), Some(9));
-            assert_eq!(Memory::from(&own, sp).read(sp + 1), None, "not aligned");
-            assert_eq!(Memory::from(&own, sp).read(0), None);
-        };
-        std::thread::spawn(look).join().unwrap();
-        std::thread::Builder::new()
-            .stack_size(16 * 1024)
-            .spawn(look)
-            .unwrap()
-            .join()
-            .unwrap();
-    }
-
-    #[test]
-    fn a_foreign_stack_is_read_up_to_its_end() {
-        let pages = crate::pages::map(4 * PAGE).unwrap();
-        let start = pages.as_ptr().addr();
-        // SAFETY: within the mapping above.
-        let last = unsafe { pages.add(3 * PAGE) };
-        // SAFETY: one page of that mapping, which nobody uses.
-        unsafe { libc::mprotect(last.as_ptr().cast(), PAGE, libc::PROT_NONE) };
-        let own = OwnStack::unknown();
-        let mut memory = Memory::from(&own, start + 8);
-        assert_eq!(memory.read(start + 8), Some(0));
-        assert_eq!(memory.read(start + 3 * PAGE - 8), Some(0), "over a gap");
-        assert_eq!(memory.read(start + 3 * PAGE), None);
-        assert_eq!(memory.read(start - 8), None, "a walk goes up");
-        assert_eq!((own.low.get(), own.end.get()), (0, 0));
-        crate::pages::unmap(pages, 4 * PAGE);
-    }
-}
+mod tests;

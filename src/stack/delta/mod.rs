@@ -20,13 +20,12 @@ mod table;
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::process;
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use self::memory::Memory;
 pub(crate) use self::memory::OwnStack;
 use self::modules::{KeptTable, Loaded, MODULES, Modules};
-use self::objects::{Changes, Object, Objects};
+use self::objects::{Changes, Object, Objects, Reader};
 use self::recent::Recent;
 use self::registers::{Registers, ucontext};
 use self::rule::{Base, Frame, Step};
@@ -43,8 +42,8 @@ pub(crate) struct Delta {
     recent: Recent,
     /// See `State`.
     state: AtomicU8,
-    /// The process that is refreshing, 0 if none is. In a fork child it may be one that is not there.
-    refreshing: AtomicU32,
+    /// 1 while a thread is refreshing; for ever in a fork child whose parent was.
+    refreshing: AtomicU8,
     /// The loader's counts when `modules` was written.
     added: AtomicU64,
     removed: AtomicU64,
@@ -84,7 +83,7 @@ impl Delta {
             modules: Modules::new(),
             recent: Recent::new(),
             state: AtomicU8::new(State::Untested as u8),
-            refreshing: AtomicU32::new(0),
+            refreshing: AtomicU8::new(0),
             added: AtomicU64::new(0),
             removed: AtomicU64::new(0),
             kept: AtomicPtr::new(ptr::null_mut()),
@@ -111,8 +110,11 @@ impl Delta {
 
     /// Whether a `refresh` has something to do: the loader has loaded or unloaded something since the last one, and none
     /// is under way. Outside malloc only.
+    ///
+    /// In a process that was forked while its parent refreshed, never again: the loader's lock may be held there by a
+    /// thread that does not exist.
     pub(crate) fn is_stale(&self) -> bool {
-        self.refreshing.load(Ordering::Relaxed) != process::id() && self.is_outdated()
+        self.refreshing.load(Ordering::Relaxed) == 0 && self.is_outdated()
     }
 
     fn is_outdated(&self) -> bool {
@@ -173,21 +175,31 @@ impl Delta {
                 break;
             };
             let next = match step {
-                Step::Root => break,
+                Step::Root => {
+                    memory.came_to_root(registers.sp);
+                    break;
+                }
                 Step::FramePointer => caller(&registers, &KEEPS_FRAME_POINTER, &mut memory),
                 Step::Frame(frame) => caller(&registers, &frame, &mut memory),
                 Step::Signal => interrupted(&registers, &mut memory),
-                Step::Wide(_) | Step::Unknown | Step::Unsupported => None,
+                // Valid data, which libgcc reads.
+                Step::Unsupported | Step::Wide(_) => return Walk::NoTables,
+                Step::Unknown => None,
             };
             let Some(next) = next else {
                 self.stop(stack);
                 break;
             };
-            // A thread's first function may have no return address.
+            // A stack's first function may have no return address.
             if next.pc == 0 {
                 break;
             }
-            behind_call = usize::from(step != Step::Signal);
+            let is_interrupt = match step {
+                Step::Signal => true,
+                Step::Frame(frame) => frame.is_interrupt,
+                _ => false,
+            };
+            behind_call = usize::from(!is_interrupt);
             registers = next;
         }
         if self.modules.is_still(version) {
@@ -224,12 +236,13 @@ impl Delta {
         self.stopped.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether the loader knows an object at `pc`: asked without its lock. No, where the C library cannot tell.
+    /// Whether the loader knows an object at `pc`: asked without its lock. Where the C library cannot tell, whatever can be
+    /// read may be one.
     #[cold]
     fn is_loaded(&self, pc: usize) -> bool {
         let find_object = self.find_object.load(Ordering::Relaxed);
         if find_object.is_null() {
-            return false;
+            return memory::is_readable(pc);
         }
         // SAFETY: set by `refresh` to the address of `_dl_find_object`, which has this signature.
         let find_object = unsafe {
@@ -248,14 +261,11 @@ impl Delta {
     /// Brings the tables up to what is loaded now. Outside malloc, on a thread whose time nobody waits for: 8 ms for
     /// each MiB of new text. Does nothing while another thread is at it.
     pub(crate) fn refresh(&self) {
-        let here = process::id();
-        let owner = self.refreshing.load(Ordering::Relaxed);
         // Acquire pairs with the Release below: what the last one wrote is seen.
-        let exchange = |owner| {
-            self.refreshing
-                .compare_exchange(owner, here, Ordering::Acquire, Ordering::Relaxed)
-        };
-        if owner == here || exchange(owner).is_err() {
+        let taken = self
+            .refreshing
+            .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
+        if taken.is_err() {
             return;
         }
         // Another thread may have done it since this one was sent.
@@ -269,21 +279,22 @@ impl Delta {
         // SAFETY: the name is a C string.
         let find_object = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) };
         self.find_object.store(find_object, Ordering::Relaxed);
-        let objects = Objects::read();
+        let (objects, reader) = (Objects::read(), Reader::new());
+        // The program and what it was linked with come first: of too many, those have a table.
         let mut loaded: Vec<Loaded> = objects
             .list
             .as_slice()
             .iter()
-            .filter_map(|object| self.load(object, objects.unwind(object)))
+            .take(MODULES)
+            .filter_map(|object| self.load(object, reader.unwind(object).as_slice()))
             .collect();
         loaded.sort_by_key(|module| module.start);
-        loaded.truncate(MODULES);
         self.modules.write(&loaded, || self.recent.clear());
         self.added.store(objects.changes.added, Ordering::Relaxed);
         self.removed
             .store(objects.changes.removed, Ordering::Relaxed);
         if self.state.load(Ordering::Relaxed) == State::Untested as u8 {
-            let state = if self_test::passes(self) {
+            let state = if memory::can_be_asked_about() && self_test::passes(self) {
                 State::Good
             } else {
                 State::Failed
@@ -341,31 +352,43 @@ const KEEPS_FRAME_POINTER: Frame = Frame {
     base: Base::Frame,
     cfa: 16,
     saved_fp: 16,
-    at: 0,
+    is_interrupt: false,
 };
 
 /// The frame that called the one with these registers; None if that leads off the stack.
 #[inline(always)]
 fn caller(registers: &Registers, frame: &Frame, memory: &mut Memory<'_>) -> Option<Registers> {
-    let offset = |base: usize, offset: i32| base.wrapping_add_signed(offset as isize);
-    let cfa = match frame.base {
-        Base::Stack => offset(registers.sp, frame.cfa),
-        Base::Frame => offset(registers.fp, frame.cfa),
-        Base::Realigned => offset(memory.read(offset(registers.fp, frame.at))?, frame.cfa),
+    let base = match frame.base {
+        Base::Stack => registers.sp,
+        Base::Frame => registers.fp,
     };
+    let cfa = base.wrapping_add_signed(frame.cfa as isize);
+    let return_address = cfa.wrapping_sub(8);
     // A caller's frame lies above, or the walk would not end.
-    if cfa <= registers.sp {
-        return None;
-    }
+    let on_this_stack = if cfa > registers.sp {
+        memory.read(return_address)
+    } else {
+        None
+    };
+    let pc = match on_this_stack {
+        Some(pc) => pc,
+        None => behind_switch(frame, return_address, memory)?,
+    };
     let fp = match frame.saved_fp {
         0 => registers.fp,
-        saved => memory.read(offset(cfa, -saved))?,
+        saved => memory.read(cfa.wrapping_add_signed(-(saved as isize)))?,
     };
-    Some(Registers {
-        pc: memory.read(cfa.wrapping_sub(8))?,
-        sp: cfa,
-        fp,
-    })
+    Some(Registers { pc, sp: cfa, fp })
+}
+
+/// The return address of a frame whose caller is not on this stack: a function that keeps a frame pointer may have changed
+/// the stack under it, as those that enter fibres do.
+#[cold]
+fn behind_switch(frame: &Frame, return_address: usize, memory: &mut Memory<'_>) -> Option<usize> {
+    if frame.base == Base::Stack || !memory.switch_to(return_address) {
+        return None;
+    }
+    memory.read(return_address)
 }
 
 /// What a signal handler interrupted, from the kernel's frame for it.
@@ -377,8 +400,7 @@ fn interrupted(registers: &Registers, memory: &mut Memory<'_>) -> Option<Registe
         sp: saved(ucontext::SP)?,
         fp: saved(ucontext::FP)?,
     };
-    memory.switch_to(interrupted.sp);
-    Some(interrupted)
+    memory.switch_to(interrupted.sp).then_some(interrupted)
 }
 
 /// A number that differs for objects whose tables differ: of their unwind data, and of where it lies from the text.

@@ -1,7 +1,13 @@
-//! What the loader has loaded, with a copy of its unwind data: taken under the loader's lock, used without it.
+//! What the loader has loaded, with a copy of its unwind data.
+//!
+//! The loader's lock is held for microseconds, while addresses are noted: a fork meanwhile leaves it locked in the child
+//! for ever, and whatever unwinds by it waits. The data is read afterwards, through `/proc/self/mem`, which answers with an
+//! error where an object has gone or its file has been cut short.
 
 use core::ffi::{c_int, c_void};
 use core::slice;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 
 use gimli::{BaseAddresses, EhFrameHdr, NativeEndian, Pointer};
 
@@ -22,12 +28,12 @@ pub(super) struct Object {
     /// Its executable segments, from the first to the end of the last.
     pub(super) text: usize,
     pub(super) text_end: usize,
-    /// Where its `.eh_frame` lies, and where the copy lies in `Objects::unwind`.
+    /// Where its `.eh_frame` begins, and the segment that it lies in ends; both 0 if it has none.
     pub(super) eh_frame: usize,
+    eh_frame_end: usize,
     /// The program's `main`, if this is the program. Where panics abort it may have no unwind data, and yet it is where
     /// the stacks of the initial thread end.
     pub(super) main: Option<usize>,
-    copy: (usize, usize),
 }
 
 /// All of them.
@@ -35,7 +41,6 @@ pub(super) struct Object {
 pub(super) struct Objects {
     pub(super) changes: Changes,
     pub(super) list: PageVec<Object>,
-    unwind: PageVec<u8>,
 }
 
 impl Objects {
@@ -43,17 +48,36 @@ impl Objects {
         let mut objects = Self {
             changes: Changes::default(),
             list: PageVec::new(),
-            unwind: PageVec::new(),
         };
         // SAFETY: `visit` has the signature that is called for, and `objects` outlives the call.
         unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut objects).cast()) };
         objects
     }
+}
 
-    /// The copy of an object's `.eh_frame`; empty if it has none.
-    pub(super) fn unwind(&self, object: &Object) -> &[u8] {
-        let (start, end) = object.copy;
-        self.unwind.as_slice().get(start..end).unwrap_or(&[])
+/// Reads the unwind data of objects.
+#[derive(Debug)]
+pub(super) struct Reader(Option<File>);
+
+impl Reader {
+    pub(super) fn new() -> Self {
+        Self(File::open("/proc/self/mem").ok())
+    }
+
+    /// A copy of an object's `.eh_frame`; empty if it has none, or has gone.
+    pub(super) fn unwind(&self, object: &Object) -> PageVec<u8> {
+        let len = object.eh_frame_end.saturating_sub(object.eh_frame);
+        let mut copy = PageVec::zeroed(len).unwrap_or_else(PageVec::new);
+        let address = object.bias.wrapping_add(object.eh_frame) as u64;
+        let bytes = copy.as_mut_slice();
+        let file = self.0.as_ref();
+        let is_read = file.is_some_and(|file| file.read_exact_at(bytes, address).is_ok());
+        copy.truncate(if is_read {
+            entries_len(copy.as_slice())
+        } else {
+            0
+        });
+        copy
     }
 }
 
@@ -86,7 +110,7 @@ impl Changes {
 }
 
 /// Called by the loader for each object, its lock held, so that the object stays: must not allocate from the program's
-/// heap, whose allocator may want that lock.
+/// heap, whose allocator may want that lock, and must not take long.
 unsafe extern "C" fn visit(
     info: *mut libc::dl_phdr_info,
     _size: usize,
@@ -98,11 +122,11 @@ unsafe extern "C" fn visit(
     let info = unsafe { &*info };
     objects.changes = Changes::of(info);
     // An object that there is no memory for is one without a table.
-    let _ = copy(info, objects);
+    let _ = note(info, objects);
     0
 }
 
-fn copy(info: &libc::dl_phdr_info, objects: &mut Objects) -> Option<()> {
+fn note(info: &libc::dl_phdr_info, objects: &mut Objects) -> Option<()> {
     if info.dlpi_phdr.is_null() {
         return None;
     }
@@ -130,7 +154,8 @@ fn copy(info: &libc::dl_phdr_info, objects: &mut Objects) -> Option<()> {
             );
             segment.p_flags & libc::PF_R != 0 && (start..end).contains(&address)
         })?;
-        let len = segment.p_vaddr as usize + segment.p_filesz as usize - address;
+        let len =
+            (segment.p_vaddr.saturating_add(segment.p_filesz) as usize).checked_sub(address)?;
         let start = core::ptr::with_exposed_provenance(bias.wrapping_add(address));
         // SAFETY: a part of a segment that the loader has mapped readable and whose object cannot go while the loader's
         // lock is held; compilers and linkers put data here that nobody writes to.
@@ -140,10 +165,8 @@ fn copy(info: &libc::dl_phdr_info, objects: &mut Objects) -> Option<()> {
         .iter()
         .find(|header| header.p_type == libc::PT_GNU_EH_FRAME)
         .and_then(|header| eh_frame_address(header.p_vaddr, bytes_from(header.p_vaddr as usize)?));
-    let data = eh_frame.and_then(bytes_from).unwrap_or(&[]);
-    let start = objects.unwind.as_slice().len();
-    let entries = data.get(..entries_len(data)).unwrap_or(&[]);
-    let copied = objects.unwind.extend(entries);
+    let eh_frame = eh_frame.and_then(|start| Some((start, start + bytes_from(start)?.len())));
+    let (eh_frame, eh_frame_end) = eh_frame.unwrap_or((0, 0));
     // SAFETY: looks up a word in the auxiliary vector.
     let entry = (unsafe { libc::getauxval(libc::AT_ENTRY) }) as usize;
     let entry = entry.wrapping_sub(bias);
@@ -155,8 +178,8 @@ fn copy(info: &libc::dl_phdr_info, objects: &mut Objects) -> Option<()> {
             .flatten(),
         text,
         text_end,
-        eh_frame: eh_frame.unwrap_or(0),
-        copy: (start, start + if copied { entries.len() } else { 0 }),
+        eh_frame,
+        eh_frame_end,
     };
     objects.list.push(object).then_some(())
 }
@@ -194,32 +217,34 @@ fn eh_frame_address(at: u64, header: &[u8]) -> Option<usize> {
     }
 }
 
-/// Bytes of the entries of an `.eh_frame` that `data` begins with: up to the entry of length 0 that ends it.
+/// Bytes of the entries that `data`, an `.eh_frame`, begins with: up to the entry of length 0 that ends it.
 fn entries_len(data: &[u8]) -> usize {
+    let lens = lens(data);
+    lens.last().map_or(0, |(at, len)| at + len)
+}
+
+/// Where the entries of an `.eh_frame` begin.
+pub(super) fn entries(data: &[u8]) -> impl Iterator<Item = usize> {
+    lens(data).map(|(at, _)| at)
+}
+
+/// Where each entry begins and how long it is, up to the terminator or to whatever is broken.
+fn lens(data: &[u8]) -> impl Iterator<Item = (usize, usize)> {
     let mut at = 0_usize;
-    loop {
-        let word = |at: usize| {
-            data.get(at..)?
-                .first_chunk::<4>()
-                .map(|word| u32::from_ne_bytes(*word))
-        };
-        let len = match word(at) {
-            None | Some(0) => return at,
+    core::iter::from_fn(move || {
+        let word = data.get(at..)?.first_chunk::<4>()?;
+        let len = match u32::from_ne_bytes(*word) {
+            0 => return None,
             // The 64-bit form.
-            Some(u32::MAX) => {
-                let long = data.get(at + 4..).and_then(|rest| rest.first_chunk::<8>());
-                12_usize.saturating_add(
-                    long.map_or(usize::MAX, |long| u64::from_ne_bytes(*long) as usize),
-                )
+            u32::MAX => {
+                let long = data.get(at + 4..)?.first_chunk::<8>()?;
+                (u64::from_ne_bytes(*long) as usize).checked_add(12)?
             }
-            Some(len) => 4 + len as usize,
+            len => 4 + len as usize,
         };
-        match at.checked_add(len) {
-            Some(next) if next <= data.len() => at = next,
-            // Broken: what comes before may be used.
-            _ => return at,
-        }
-    }
+        let next = at.checked_add(len).filter(|next| *next <= data.len())?;
+        Some((core::mem::replace(&mut at, next), len))
+    })
 }
 
 #[cfg(test)]
@@ -235,7 +260,7 @@ mod tests {
             (object.bias + object.text..object.bias + object.text_end).contains(&here)
         };
         let program = objects.list.as_slice().iter().find(is_here).unwrap();
-        assert!(objects.unwind(program).len() > 1000);
+        assert!(Reader::new().unwind(program).as_slice().len() > 1000);
         assert!(objects.list.as_slice().len() > 1, "the C library too");
     }
 

@@ -7,8 +7,6 @@ pub(super) enum Base {
     Stack,
     /// The frame pointer.
     Frame,
-    /// The word that the frame pointer plus `Wide::at` points to: functions that realign their stack on entry.
-    Realigned,
 }
 
 /// Where a caller's registers are. The return address is always in the word below the CFA: x86-64's `call` puts it
@@ -20,8 +18,8 @@ pub(super) struct Frame {
     pub(super) cfa: i32,
     /// Bytes from the CFA down to where the caller's frame pointer is saved; 0 if the register still holds it.
     pub(super) saved_fp: i32,
-    /// For `Base::Realigned`, bytes from the frame pointer to the word.
-    pub(super) at: i32,
+    /// The caller's address is not behind a call: a frame marked as a signal's, by which fibres are entered too.
+    pub(super) is_interrupt: bool,
 }
 
 /// A rule in a row of the table.
@@ -91,10 +89,12 @@ impl Rule {
                 .filter(|bytes| bytes % 8 == 0 && bytes / 8 < 1 << 9)
                 .map(|bytes| bytes / 8)
         };
+        if frame.is_interrupt {
+            return None;
+        }
         let base = match frame.base {
             Base::Stack => 0,
             Base::Frame => Self::FRAME_POINTER,
-            Base::Realigned => return None,
         };
         Some(Rule(base | field(frame.cfa)? << 9 | field(frame.saved_fp)?))
     }
@@ -129,7 +129,7 @@ impl Rule {
                 base,
                 cfa: (self.0 >> 9 & 0x1ff) as i32 * 8,
                 saved_fp: (self.0 & 0x1ff) as i32 * 8,
-                at: 0,
+                is_interrupt: false,
             });
         }
         match self {
@@ -158,7 +158,7 @@ mod tests {
                         base,
                         cfa,
                         saved_fp,
-                        at: 0,
+                        is_interrupt: false,
                     };
                     let Some(rule) = Rule::of(frame) else {
                         continue;

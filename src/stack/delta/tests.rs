@@ -100,9 +100,10 @@ fn frames_of_a_c_library_that_calls_back_are_found() {
 
 #[test]
 fn tables_take_little_memory() {
-    let objects = Objects::read();
+    let (objects, reader) = (Objects::read(), Reader::new());
     for object in objects.list.as_slice() {
-        let unwind = objects.unwind(object);
+        let unwind = reader.unwind(object);
+        let unwind = unwind.as_slice();
         let built = build::build(object, unwind).unwrap();
         let bytes = size_of_val(built.rows.as_slice())
             + size_of_val(built.blocks.as_slice())

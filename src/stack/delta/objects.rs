@@ -30,7 +30,7 @@ pub(super) struct Object {
     pub(super) text_end: usize,
     /// Where its `.eh_frame` begins, and the segment that it lies in ends; both 0 if it has none.
     pub(super) eh_frame: usize,
-    eh_frame_end: usize,
+    pub(super) eh_frame_end: usize,
     /// The program's `main`, if this is the program. Where panics abort it may have no unwind data, and yet it is where
     /// the stacks of the initial thread end.
     pub(super) main: Option<usize>,

@@ -122,3 +122,191 @@ fn a_second_refresh_keeps_the_tables_there_are() {
     assert_eq!(delta.bytes(), bytes);
     assert!(delta.is_good());
 }
+
+/// Compares the two walks from inside a callback.
+unsafe extern "C" fn compare_here(delta: *mut c_void) {
+    let marker = 0_u8;
+    // SAFETY: the tests below pass their tables.
+    let delta = unsafe { &*delta.cast::<Delta>() };
+    let (tables, backtrace) = both(delta, OwnFrame::of(&marker), Limits::MAX_DEPTH);
+    assert!(tables.frames().len() > 5);
+    assert_eq!(tables.frames(), backtrace.frames());
+    assert!(!tables.is_truncated());
+}
+
+core::arch::global_asm!(
+    ".text",
+    // As libraries that enter fibres mark theirs: an ordinary frame that calls itself a signal's.
+    "marked_as_a_signals:",
+    ".cfi_startproc",
+    ".cfi_signal_frame",
+    "push rbp",
+    "mov rbp, rsp",
+    ".cfi_def_cfa rbp, 16",
+    ".cfi_offset rbp, -16",
+    "mov rax, rdi",
+    "mov rdi, rsi",
+    "call rax",
+    "mov rsp, rbp",
+    "pop rbp",
+    ".cfi_def_cfa rsp, 8",
+    "ret",
+    ".cfi_endproc",
+    // Calls on the stack whose end is its third argument.
+    "on_another_stack:",
+    ".cfi_startproc",
+    "push rbp",
+    "mov rbp, rsp",
+    ".cfi_def_cfa rbp, 16",
+    ".cfi_offset rbp, -16",
+    "mov rsp, rdx",
+    "mov rax, rdi",
+    "mov rdi, rsi",
+    "call rax",
+    "mov rsp, rbp",
+    "pop rbp",
+    ".cfi_def_cfa rsp, 8",
+    "ret",
+    ".cfi_endproc",
+    // Its frame pointer is garbage, and its unwind data believes it.
+    "with_a_garbage_frame_pointer:",
+    ".cfi_startproc",
+    "push rbp",
+    ".cfi_def_cfa rsp, 16",
+    ".cfi_offset rbp, -16",
+    "mov rbp, rdx",
+    ".cfi_def_cfa rbp, 16",
+    "mov rax, rdi",
+    "mov rdi, rsi",
+    "call rax",
+    "pop rbp",
+    ".cfi_def_cfa rsp, 8",
+    "ret",
+    ".cfi_endproc",
+);
+
+type Callback = unsafe extern "C" fn(*mut c_void);
+unsafe extern "C" {
+    fn marked_as_a_signals(call: Callback, with: *mut c_void);
+    fn on_another_stack(call: Callback, with: *mut c_void, end: *mut u8);
+    fn with_a_garbage_frame_pointer(call: Callback, with: *mut c_void, frame_pointer: usize);
+}
+
+#[test]
+fn an_ordinary_frame_that_is_marked_as_a_signals_is_followed() {
+    let delta = refreshed();
+    // SAFETY: calls back once with the tables.
+    unsafe { marked_as_a_signals(compare_here, (&raw const delta).cast_mut().cast()) };
+}
+
+#[test]
+fn a_stack_that_was_switched_under_a_frame_pointer_is_followed() {
+    let delta = refreshed();
+    // Below the thread's stack and above it, as fibres may lie.
+    for _ in 0..2 {
+        let len = 256 * 1024;
+        let stack = crate::pages::map(len).unwrap();
+        // SAFETY: the end of the mapping.
+        let end = unsafe { stack.add(len) };
+        // SAFETY: calls back once with the tables, on a stack that nobody else uses.
+        unsafe {
+            on_another_stack(
+                compare_here,
+                (&raw const delta).cast_mut().cast(),
+                end.as_ptr(),
+            )
+        };
+    }
+}
+
+#[test]
+fn a_garbage_frame_pointer_ends_the_stack_and_not_the_process() {
+    unsafe extern "C" fn walk(delta: *mut c_void) {
+        let marker = 0_u8;
+        // SAFETY: the test passes its tables.
+        let delta = unsafe { &*delta.cast::<Delta>() };
+        let mut stack = Stack::new();
+        let own_frame = OwnFrame::of(&marker);
+        let walk = delta.walk(
+            &OwnStack::unknown(),
+            own_frame,
+            Limits::MAX_DEPTH,
+            &mut stack,
+        );
+        assert_eq!(walk, Walk::Done);
+        assert!(stack.is_truncated() && !stack.frames().is_empty());
+    }
+    let delta = refreshed();
+    let zeros = crate::pages::map(4096).unwrap().as_ptr().addr();
+    let garbage = [
+        0,
+        8,
+        1,
+        0x5ead_b000,
+        usize::MAX - 15,
+        1 << 63,
+        0xffff_8000_0000_0000,
+    ];
+    for frame_pointer in garbage.into_iter().chain([zeros + 4096]) {
+        // SAFETY: calls back once with the tables, and gives back the frame pointer it was called with.
+        unsafe {
+            with_a_garbage_frame_pointer(walk, (&raw const delta).cast_mut().cast(), frame_pointer)
+        };
+    }
+    assert!(delta.stopped() > 0);
+}
+
+/// An `.eh_frame` of one function, at 0x1000, whose frame pointer is saved `offset` words of 8 bytes below the CFA.
+fn saved_at(offset: u64) -> Vec<u8> {
+    let common = [
+        0_u8, 0, 0, 0, 1, b'z', b'R', 0, 1, 0x78, 16, 1, 0x1b, 0x0c, 7, 8, 0x90, 1, 0, 0,
+    ];
+    let mut data = (common.len() as u32).to_ne_bytes().to_vec();
+    data.extend(common);
+    let at = data.len() as i64;
+    let mut function = (at as u32 + 4).to_ne_bytes().to_vec();
+    function.extend(((0x1000 - (0x9000 + at + 8)) as i32).to_ne_bytes());
+    function.extend(0x100_u32.to_ne_bytes());
+    // No augmentation data; DW_CFA_offset_extended, rbp.
+    function.extend([0, 0x05, 6]);
+    let mut rest = offset;
+    while rest >= 0x80 {
+        function.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    function.push(rest as u8);
+    function.resize(function.len().next_multiple_of(4), 0);
+    data.extend((function.len() as u32).to_ne_bytes());
+    data.extend(function);
+    data.extend([0; 4]);
+    data
+}
+
+#[test]
+fn offsets_at_the_edge_of_the_form_are_refused_without_a_panic() {
+    let objects = Objects::read();
+    let object = Object {
+        text: 0x1000,
+        text_end: 0x2000,
+        eh_frame: 0x9000,
+        main: None,
+        ..objects.list.as_slice()[0]
+    };
+    let rule = |offset| {
+        let built = build::build(&object, &saved_at(offset)).unwrap();
+        let table = table::Table {
+            blocks: built.blocks.as_slice(),
+            rows: built.rows.as_slice(),
+            wide: built.wide.as_slice(),
+        };
+        table.step(table.rule(0x80))
+    };
+    assert!(matches!(rule(2), Step::Frame(frame) if frame.saved_fp == 16));
+    assert!(matches!(rule(1 << 27), Step::Frame(frame) if frame.saved_fp == 1 << 30));
+    for offset in [1 << 28, 1 << 29, 1 << 60, u64::MAX >> 1, u64::MAX] {
+        assert!(
+            !matches!(rule(offset), Step::Frame(frame) if frame.saved_fp > 0),
+            "{offset:#x}"
+        );
+    }
+}

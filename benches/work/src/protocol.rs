@@ -14,7 +14,7 @@ use std::io::{self, BufRead, Write};
 use std::thread;
 use std::time::Instant;
 
-use crate::{KINDS, Kind, churn_with_survivors};
+use crate::{KINDS, Kind, churn_with_survivors, used_heap};
 
 /// Does what the command line or standard input says, until that ends.
 ///
@@ -37,6 +37,7 @@ pub fn answer() {
         (kind.start)()(count);
         return;
     }
+    used_heap::make();
     let mut started = HashMap::new();
     for line in io::stdin().lock().lines() {
         let line = line.expect("a line of text");

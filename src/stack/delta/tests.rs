@@ -1,7 +1,10 @@
 //! The walk by tables against the walk of `backtrace`.
 
+use core::ffi::{c_int, c_void};
 use core::hint::black_box;
 
+use super::objects::{Object, Objects, Reader};
+use super::rule::Step;
 use super::*;
 use crate::limits::Limits;
 use crate::stack::unsynchronized;

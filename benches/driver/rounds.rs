@@ -33,8 +33,8 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) const FULL: Plan = Plan {
         generations: 12,
-        rounds: 10,
-        round_ns: 3e6,
+        rounds: 8,
+        round_ns: 8e6,
     };
     pub(crate) const SMOKE: Plan = Plan {
         generations: 1,

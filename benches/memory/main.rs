@@ -24,6 +24,10 @@ const RESIDENT_BAR: f64 = 1.01;
 /// The profiler's share of a heap of 10 GiB, in percent.
 const SHARE_BAR: f64 = 0.2;
 
+/// Operations with one survivor: a small program's heap, 30 MiB, and a service's, 250 MiB. What the profiler takes is about
+/// 1 MiB in both.
+const ONE_IN: [u64; 2] = [1_000, 100];
+
 const MIB: f64 = 1_048_576.0;
 
 fn main() {
@@ -47,11 +51,17 @@ fn resident(programs: &Path) {
         "| allocator | bare MiB | A/A | profiled MiB | ratio | bar | | anonymous, bare MiB | added MiB | ratio |"
     );
     println!("|---|--:|--:|--:|--:|---|---|--:|--:|--:|");
-    for allocator in ALLOCATORS {
+    for (allocator, one_in) in ALLOCATORS
+        .iter()
+        .flat_map(|name| ONE_IN.map(|one_in| (*name, one_in)))
+    {
         let profiled = format!("{allocator}_profiled");
-        let run = |side: &str| after_churn(&programs.join(side), &operations.to_string());
+        let run = |side: &str| {
+            let arguments = ["resident", &operations.to_string(), &one_in.to_string()];
+            program::numbers(&program::lines(&programs.join(side), &arguments)[0])
+        };
         // At the same time: this is no timing.
-        let [bare, control, profiled] = thread::scope(|scope| {
+        let [bare, control, profiled]: [[f64; 2]; 3] = thread::scope(|scope| {
             [allocator, allocator, &profiled]
                 .map(|side| scope.spawn(move || run(side)))
                 .map(|side| side.join().expect("no panic"))
@@ -70,11 +80,6 @@ fn resident(programs: &Path) {
             anonymous / bare_anonymous
         );
     }
-}
-
-/// Resident bytes of `program`: all, and the anonymous ones.
-fn after_churn(program: &Path, operations: &str) -> [f64; 2] {
-    program::numbers(&program::lines(program, &["resident", operations])[0])
 }
 
 /// The profiler's own memory for a large heap.

@@ -68,6 +68,8 @@ fn compare(allocator: &str, bar: f64, programs: &Path, plan: &Plan) {
     let rows: Vec<(String, Row)> = kinds
         .into_iter()
         .enumerate()
+        // `peers` has those.
+        .filter(|(_, (group, _))| group != "Scaling")
         .map(|(nth, (group, name))| {
             eprintln!("{allocator}: {name}");
             (group, Row::new(name, &rounds::measure(&sides, nth, plan)))

@@ -7,8 +7,8 @@ use crate::verdict::verdict;
 /// How much more two threads must do than one in the same time.
 const SCALING_BAR: f64 = 1.6;
 
-const ONE: &str = "churn, 1 thread";
-const TWO: &str = "churn, 2 threads";
+const ONE: &str = "small churn, 1 thread";
+const TWO: &str = "small churn, 2 threads";
 
 pub(crate) fn compare(bare: &Program, ours: &Program, dhat: &Program, plan: &Plan) {
     let kinds = bare.start().kinds();

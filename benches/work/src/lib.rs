@@ -44,6 +44,8 @@ pub enum Group {
     Untouched,
     /// Blocks so large that each is sampled: the price of a sample.
     EverySampled,
+    /// The same on one thread and on two, on data that fits their caches: what does not scale is the allocator.
+    Scaling,
 }
 
 const KIB: usize = 1024;
@@ -59,20 +61,25 @@ const fn untouched(name: &'static str, start: fn() -> Started) -> Kind {
     Kind { name, group, start }
 }
 
+const fn scaling(name: &'static str, start: fn() -> Started) -> Kind {
+    let group = Group::Scaling;
+    Kind { name, group, start }
+}
+
 const fn every_sampled(name: &'static str, start: fn() -> Started) -> Kind {
     let group = Group::EverySampled;
     Kind { name, group, start }
 }
 
 /// All of them, in the order of the table.
-pub const KINDS: [Kind; 22] = [
+pub const KINDS: [Kind; 24] = [
     mean("pair 16 B", || pairs::written(16)),
     mean("pair 64 B", || pairs::written(64)),
     mean("pair 256 B", || pairs::written(256)),
     mean("pair 4 KiB", || pairs::written(4 * KIB)),
     mean("pair 64 KiB", || pairs::written(64 * KIB)),
-    mean("churn, 1 thread", || churn::start(1)),
-    mean("churn, 2 threads", || churn::start(2)),
+    mean("churn, 1 thread", || churn::start(1, churn::LARGE)),
+    mean("churn, 2 threads", || churn::start(2, churn::LARGE)),
     mean("Vec to 32 KiB", || growth::start(32 * KIB)),
     mean("Vec to 64 MiB", || growth::start(64 * MIB)),
     mean("16 MiB zeroed", zeroed::written),
@@ -87,5 +94,7 @@ pub const KINDS: [Kind; 22] = [
     untouched("pair 4 KiB, untouched", || pairs::untouched(4 * KIB)),
     untouched("pair 64 KiB, untouched", || pairs::untouched(64 * KIB)),
     every_sampled("pair 1 MiB, untouched", || pairs::untouched(MIB)),
+    scaling("small churn, 1 thread", || churn::start(1, churn::SMALL)),
+    scaling("small churn, 2 threads", || churn::start(2, churn::SMALL)),
     untouched("16 MiB zeroed, untouched", zeroed::untouched),
 ];

@@ -25,13 +25,19 @@ pub fn answer() {
     // is 16 ns for blocks that its thread cache does not hold.
     thread::spawn(|| ()).join().expect("no panic");
     let arguments: Vec<String> = env::args().skip(1).collect();
+    if let [name, count, one_in] = arguments.as_slice()
+        && name == "resident"
+    {
+        let count = count.parse().expect("a number of operations");
+        let one_in = one_in
+            .parse()
+            .expect("how many operations have one survivor");
+        let resident = churn_with_survivors(count, one_in);
+        println!("{} {}", resident.all, resident.anonymous);
+        return;
+    }
     if let [name, count] = arguments.as_slice() {
         let count = count.parse().expect("a number of operations");
-        if name == "resident" {
-            let resident = churn_with_survivors(count);
-            println!("{} {}", resident.all, resident.anonymous);
-            return;
-        }
         let is_meant = |kind: &&Kind| kind.name == name;
         let kind = KINDS.iter().find(is_meant).expect("the name of a kind");
         (kind.start)()(count);

@@ -7,23 +7,20 @@ use crate::random::Random;
 
 /// Blocks alive at one time, beside the survivors.
 const LIVE: usize = 20_000;
-/// One block in so many is kept for good: survivors pin the pages that they lie in.
-const KEPT: u64 = 1_000;
-
-/// Allocates and frees `operations` blocks of 16 B to 1 KiB on one thread and keeps some of them. Returns what is
-/// resident then.
+/// Allocates and frees `operations` blocks of 16 B to 1 KiB on one thread and keeps one in `one_in` for good: survivors pin
+/// the pages that they lie in. Returns what is resident then.
 ///
 /// # Panics
 /// Without `/proc/self/smaps_rollup`.
-pub fn churn_with_survivors(operations: u64) -> Resident {
+pub fn churn_with_survivors(operations: u64, one_in: u64) -> Resident {
     let mut random = Random::new(23);
     let mut live: Vec<Block> = (0..LIVE).map(|_| blocks::mixed(&mut random)).collect();
-    let mut kept: Vec<Block> = Vec::with_capacity((operations / KEPT) as usize + 1);
+    let mut kept: Vec<Block> = Vec::with_capacity((operations / one_in) as usize + 1);
     for nth in 0..operations {
         let block = blocks::mixed(&mut random);
         let index = random.below(LIVE);
         let replaced = std::mem::replace(&mut live[index], block);
-        if nth % KEPT == 0 {
+        if nth % one_in == 0 {
             kept.push(replaced);
         }
     }

@@ -80,7 +80,7 @@ fn main() {
     let bare = |name: &str| ours(name, &[]);
     // `cargo bench --bench peers -- scaling` for the second table alone.
     if !std::env::args().any(|argument| argument == "scaling") {
-        compare(&profilers, &bare, &plan);
+        compare(&profilers, bare, &plan);
     }
     let [.., at_rate_1, dhat] = &profilers;
     scaling::compare(&bare("system"), &at_rate_1.program, &dhat.program, &plan);

@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use super::arena::Arena;
 use super::busy::Busy;
 use super::drops::NoRoom;
-use crate::stack::{ReturnAddress, Stack};
+use crate::stack::{ReturnAddress, Stack, mix};
 
 /// Chain heads: 128 KiB of zero pages, of which a page is touched when one of its 512 chains gets a bucket. At the
 /// default limit of 65 536 buckets a chain has four on average; half as many heads would double that.
@@ -107,7 +107,7 @@ impl Bucket {
             && self.size == key.size
             && self.rate == key.rate
             && self.truncated == key.stack.is_truncated()
-            && self.frames() == key.stack.frames()
+            && ReturnAddress::words(self.frames()) == ReturnAddress::words(key.stack.frames())
     }
 }
 
@@ -250,23 +250,14 @@ impl Buckets {
     }
 }
 
-/// Mixes all of the key. One multiply a frame: addresses differ in their low bits, and the rotate carries what the
-/// multiply moved up back down. Two frames at a time, so that one multiply does not wait for the other.
+/// Mixes all of the key.
 fn hash(key: &Key<'_>) -> u64 {
-    const K: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |hash: u64, word: u64| (hash.rotate_left(26) ^ word).wrapping_mul(K);
-    let mut lanes = (
-        mix(key.rate as u64, key.size as u64),
+    let words = [
+        key.size as u64,
+        key.rate as u64,
         u64::from(key.stack.is_truncated()),
-    );
-    let (pairs, last) = key.stack.frames().as_chunks();
-    for [even, odd] in pairs {
-        lanes = (mix(lanes.0, even.0 as u64), mix(lanes.1, odd.0 as u64));
-    }
-    for frame in last {
-        lanes.0 = mix(lanes.0, frame.0 as u64);
-    }
-    let hash = mix(lanes.0, lanes.1);
+    ];
+    let hash = words.into_iter().fold(key.stack.hash(), mix);
     hash ^ (hash >> 32)
 }
 

@@ -26,10 +26,23 @@ pub(crate) use self::delta::{Delta, OwnStack};
 pub(crate) struct ReturnAddress(pub(crate) usize);
 
 impl ReturnAddress {
+    /// Frames as plain words, which compare all at once.
+    pub(crate) fn words(frames: &[Self]) -> &[usize] {
+        // SAFETY: a return address is a transparent word.
+        unsafe { core::slice::from_raw_parts(frames.as_ptr().cast(), frames.len()) }
+    }
+
     /// An address inside the call instruction: what a line table is asked for and what a profile writes.
     pub(crate) fn call(self) -> usize {
         self.0.saturating_sub(1)
     }
+}
+
+/// One word more in a hash. Addresses differ in their low bits, and the rotate carries what the multiply moved up back
+/// down.
+#[inline(always)]
+pub(crate) fn mix(hash: u64, word: u64) -> u64 {
+    (hash.rotate_left(26) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// A captured call stack, leaf first.
@@ -38,6 +51,8 @@ pub(crate) struct Stack {
     /// The first `len` are written; the rest never is, which saves writing 1 KiB for each sample.
     frames: [MaybeUninit<ReturnAddress>; Limits::MAX_DEPTH],
     len: usize,
+    /// Of the frames, mixed in as they come: the multiply of each waits beside the walk to the next.
+    hash: u64,
     truncated: bool,
 }
 
@@ -46,12 +61,13 @@ impl Stack {
         Self {
             frames: [const { MaybeUninit::uninit() }; Limits::MAX_DEPTH],
             len: 0,
+            hash: 0,
             truncated: false,
         }
     }
 
     fn clear(&mut self) {
-        (self.len, self.truncated) = (0, false);
+        (self.len, self.hash, self.truncated) = (0, 0, false);
     }
 
     /// Adds a frame on the root side. False, and marked as truncated, if the stack is full.
@@ -60,6 +76,7 @@ impl Stack {
             Some(slot) if self.len < depth => {
                 slot.write(frame);
                 self.len += 1;
+                self.hash = mix(self.hash, frame.0 as u64);
                 true
             }
             _ => {
@@ -82,6 +99,11 @@ impl Stack {
         let written = self.frames.get(..self.len).unwrap_or(&[]);
         // SAFETY: `push` wrote the first `len` slots, one by one.
         unsafe { core::slice::from_raw_parts(written.as_ptr().cast(), written.len()) }
+    }
+
+    /// A hash of the frames.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
     }
 
     /// Whether frames on the root side are missing.

@@ -6,6 +6,7 @@ use core::sync::atomic::Ordering;
 use super::modules::{KeptTable, Loaded, MODULES};
 use super::objects::{Object, Objects, Reader};
 use super::{Delta, State, build, memory, self_test};
+use crate::stack::mix;
 
 /// Bytes of tables that are kept at most, for a program that loads ever new libraries: more than 500 MiB of text. What
 /// comes later is walked by `backtrace`.
@@ -103,8 +104,6 @@ impl Delta {
 
 /// A number that differs for objects whose tables differ: of their unwind data, and of where it lies from the text.
 fn identity(object: &Object, unwind: &[u8]) -> u64 {
-    const K: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |hash: u64, word: u64| (hash.rotate_left(26) ^ word).wrapping_mul(K);
     let head = [
         object.text as u64,
         object.text_end as u64,
@@ -118,5 +117,5 @@ fn identity(object: &Object, unwind: &[u8]) -> u64 {
         }
         u64::from_ne_bytes(word)
     });
-    head.into_iter().chain(words).fold(K, mix)
+    head.into_iter().chain(words).fold(0, mix)
 }

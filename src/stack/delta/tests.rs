@@ -240,7 +240,9 @@ fn a_garbage_frame_pointer_ends_the_stack_and_not_the_process() {
         assert!(stack.is_truncated() && !stack.frames().is_empty());
     }
     let delta = refreshed();
-    let zeros = crate::pages::map(4096).unwrap().as_ptr().addr();
+    // Memory that can be read, full of what is no code.
+    let words = crate::pages::PageVec::collect([0x5ead_b000_usize; 512].into_iter());
+    let readable = words.as_slice().as_ptr().addr() + 64;
     let garbage = [
         0,
         8,
@@ -250,7 +252,7 @@ fn a_garbage_frame_pointer_ends_the_stack_and_not_the_process() {
         1 << 63,
         0xffff_8000_0000_0000,
     ];
-    for frame_pointer in garbage.into_iter().chain([zeros + 4096]) {
+    for frame_pointer in garbage.into_iter().chain([readable]) {
         // SAFETY: calls back once with the tables, and gives back the frame pointer it was called with.
         unsafe {
             with_a_garbage_frame_pointer(walk, (&raw const delta).cast_mut().cast(), frame_pointer)

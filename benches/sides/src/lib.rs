@@ -6,4 +6,4 @@ mod unwinder;
 
 pub use histogram::Histogram;
 pub use stacks::{Leaf, Way};
-pub use unwinder::ready;
+pub use unwinder::{ready, ready_unless_counting};

@@ -7,6 +7,6 @@ use tikv_jemallocator::Jemalloc;
 static ALLOC: ProfiledAllocator<Jemalloc> = ProfiledAllocator::new(Jemalloc);
 
 fn main() {
-    debug_pprof_bench_sides::ready();
+    debug_pprof_bench_sides::ready_unless_counting();
     work::answer();
 }

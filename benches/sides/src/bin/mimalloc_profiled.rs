@@ -7,6 +7,6 @@ use mimalloc::MiMalloc;
 static ALLOC: ProfiledAllocator<MiMalloc> = ProfiledAllocator::new(MiMalloc);
 
 fn main() {
-    debug_pprof_bench_sides::ready();
+    debug_pprof_bench_sides::ready_unless_counting();
     work::answer();
 }

@@ -6,6 +6,6 @@ use debug_pprof::ProfiledAllocator;
 static ALLOC: ProfiledAllocator = ProfiledAllocator::system();
 
 fn main() {
-    debug_pprof_bench_sides::ready();
+    debug_pprof_bench_sides::ready_unless_counting();
     work::answer();
 }

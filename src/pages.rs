@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
 /// The unit in which the kernel maps memory on x86-64; a multiple or a divisor of it elsewhere.
-const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
 
 /// Zeroed pages, or None if the system refuses.
 pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
@@ -60,20 +60,6 @@ impl<T: Copy> PageVec<T> {
         }
     }
 
-    /// `len` elements of zero bytes; None if the system has no memory for them.
-    pub(crate) fn zeroed(len: usize) -> Option<Self>
-    where
-        T: From<u8>,
-    {
-        let mut zeroed = Self::new();
-        if !zeroed.reserve(len) {
-            return None;
-        }
-        // Fresh pages are zero, which is what whole numbers are made of: `T: From<u8>` holds for them.
-        zeroed.len = len;
-        Some(zeroed)
-    }
-
     /// Keeps the first `len` elements.
     pub(crate) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
@@ -102,13 +88,17 @@ impl<T: Copy> PageVec<T> {
     /// Makes room for `more` elements; false if the system has no memory for it.
     #[must_use]
     pub(crate) fn reserve(&mut self, more: usize) -> bool {
-        let needed = (self.len + more) * size_of::<T>();
-        needed <= self.bytes || self.grow(needed)
+        let elements = self.len.checked_add(more);
+        let needed = elements.and_then(|elements| elements.checked_mul(size_of::<T>()));
+        needed.is_some_and(|needed| needed <= self.bytes || self.grow(needed))
     }
 
     fn grow(&mut self, needed: usize) -> bool {
         const { assert!(align_of::<T>() <= PAGE) };
-        let bytes = needed.next_multiple_of(64 * 1024).max(self.bytes * 2);
+        let Some(bytes) = needed.checked_next_multiple_of(64 * 1024) else {
+            return false;
+        };
+        let bytes = bytes.max(self.bytes * 2);
         let moved = if self.bytes == 0 {
             map(bytes)
         } else {
@@ -140,7 +130,7 @@ impl<T: Copy> PageVec<T> {
     }
 
     pub(crate) fn as_slice(&self) -> &[T] {
-        // SAFETY: the first `len` elements have been written by `extend`.
+        // SAFETY: the first `len` elements have been written, by `extend` or as the zeros of fresh pages.
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 
@@ -160,6 +150,19 @@ impl<T: Copy> PageVec<T> {
     pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
         // SAFETY: as in `as_slice`, and `&mut self`.
         unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl PageVec<u8> {
+    /// `len` zeros; None if the system has no memory for them.
+    pub(crate) fn zeroed(len: usize) -> Option<Self> {
+        let mut zeroed = Self::new();
+        if !zeroed.reserve(len) {
+            return None;
+        }
+        // Fresh pages hold zeros, so these elements are written.
+        zeroed.len = len;
+        Some(zeroed)
     }
 }
 
@@ -199,5 +202,10 @@ mod tests {
         assert_eq!(pages.clone().as_slice(), model);
         assert_eq!(pages.leak(), model);
         assert_eq!(PageVec::<u64>::new().leak(), []);
+        assert_eq!(PageVec::zeroed(3).unwrap().as_slice(), [0; 3]);
+        assert!(
+            PageVec::zeroed(usize::MAX).is_none(),
+            "refused, without overflow"
+        );
     }
 }

@@ -28,7 +28,8 @@ pub(crate) struct ReturnAddress(pub(crate) usize);
 impl ReturnAddress {
     /// Frames as plain words, which compare all at once.
     pub(crate) fn words(frames: &[Self]) -> &[usize] {
-        // SAFETY: a return address is a transparent word.
+        // SAFETY: `ReturnAddress` is `repr(transparent)` over a word, so as many words of the same layout lie there, and
+        // they stay borrowed as long as the frames are.
         unsafe { core::slice::from_raw_parts(frames.as_ptr().cast(), frames.len()) }
     }
 

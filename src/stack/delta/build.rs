@@ -1,5 +1,4 @@
-//! Compiles an object's `.eh_frame` into a stack-delta table. The one file of this room that allocates: it runs
-//! outside malloc.
+//! Compiles an object's `.eh_frame` into a stack-delta table. Outside malloc: this file and `refresh.rs` allocate.
 
 use core::ops::Range;
 

@@ -13,8 +13,7 @@
 use core::arch::asm;
 use core::cell::Cell;
 
-/// The unit in which memory is mapped, at least.
-const PAGE: usize = 4096;
+use crate::pages::PAGE;
 
 /// The most pages that one walk asks about, 16 MiB of stack: at 0.1 µs a page, 0.4 ms. Frames beyond are left out.
 const MAX_PAGES: usize = 4096;

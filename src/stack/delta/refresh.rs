@@ -1,4 +1,4 @@
-//! Outside malloc: brings the tables up to what is loaded.
+//! Outside malloc: brings the tables up to what is loaded. Here and in `build.rs` the room allocates.
 
 use core::ptr;
 use core::sync::atomic::Ordering;

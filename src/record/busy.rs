@@ -3,6 +3,7 @@
 use core::marker::PhantomData;
 use core::sync::atomic::{Ordering, compiler_fence};
 
+use super::len::Shard;
 use super::thread::Thread;
 use crate::stack::OwnStack;
 
@@ -27,6 +28,11 @@ impl<'t> Busy<'t> {
             thread,
             not_send: PhantomData,
         })
+    }
+
+    /// The part of a count that this thread counts in.
+    pub(super) fn shard(&self) -> Shard {
+        self.thread.shard()
     }
 
     /// What is known of this thread's stack.

@@ -1,96 +1,125 @@
-//! How many live records there are: counted so that threads that count at the same time seldom meet.
+//! How many live records there are: counted so that threads that count at the same time do not meet.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 
 use super::drops::NoRoom;
 
-/// Counters, each on cache lines of its own; 2 KiB. One counter for all made every sample of one core wait for those
-/// of the others. With as many as cores, two threads meet at every other sample when all of them sample everything.
-const SHARDS: usize = 16;
+/// Parts, each on cache lines of its own; 2 KiB. One counter for all made every sample of one core wait for those of the
+/// others, and so did parts that were chosen by address. Threads beyond as many share them.
+pub(super) const SHARDS: usize = 16;
 
-/// A count in parts: an address always counts in the same one.
+/// Places that a shard reserves at a time. At half of it threads meet at the common count twice as often; at twice, the
+/// count is known to 1 024 places only.
+const BATCH: usize = 32;
+
+/// Which part of a count a thread counts in: its number among the threads that have sampled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Shard(usize);
+
+impl Shard {
+    pub(super) const fn of_thread(number: u64) -> Self {
+        Self(number as usize % SHARDS)
+    }
+
+    pub(super) fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// A count up to a limit. Places are reserved in batches, and each shard gives out its own:
+///
+/// ```text
+/// reserved ──BATCH──▶ free[shard] ──1──▶ a record ──1──▶ free[shard of whoever retires it] ──BATCH──▶ reserved
+/// ```
+///
+/// Records are what is reserved less what is free.
 #[derive(Debug)]
-pub(super) struct Len([Shard; SHARDS]);
+pub(super) struct Len {
+    reserved: Line<AtomicUsize>,
+    /// Below 0 for the moment in which its thread reserves more.
+    free: [Line<AtomicIsize>; SHARDS],
+}
 
 /// Two lines, because processors fetch them in pairs.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Shard(AtomicUsize);
+struct Line<T>(T);
 
 impl Len {
     pub(super) const fn new() -> Self {
-        Self([const { Shard(AtomicUsize::new(0)) }; SHARDS])
+        Self {
+            reserved: Line(AtomicUsize::new(0)),
+            free: [const { Line(AtomicIsize::new(0)) }; SHARDS],
+        }
     }
 
     pub(super) fn total(&self) -> usize {
-        let counts = self.0.iter().map(|shard| shard.0.load(Ordering::Relaxed));
-        counts.fold(0, usize::wrapping_add)
+        let free = self.free.iter().map(|free| free.0.load(Ordering::Relaxed));
+        let free = free.fold(0, isize::wrapping_add);
+        // Below 0 if a batch went back between the readings.
+        let total = (self.reserved() as isize).wrapping_sub(free);
+        usize::try_from(total).unwrap_or(0)
     }
 
-    /// Counts a record at `address`, unless there are `limit` already; returns about how many there are now. Reserved
-    /// before it is made, so that the limit holds whatever the threads do; threads that reach for the last place at one
-    /// time may all be refused.
-    pub(super) fn add(&self, address: usize, limit: usize) -> Result<usize, NoRoom> {
-        let Some(shard) = self.shard(address) else {
+    /// At least as many as there are records, by at most `2 · BATCH · SHARDS`. One load.
+    pub(super) fn reserved(&self) -> usize {
+        self.reserved.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts a record unless there are `limit` already. Reserved before it is made, so that the limit holds whatever the
+    /// threads do; threads that reach for the last places at one time may all be refused.
+    pub(super) fn add(&self, shard: Shard, limit: usize) -> Result<(), NoRoom> {
+        let Some(free) = self.free.get(shard.0) else {
             return Err(NoRoom::Limit);
         };
-        let here = shard.fetch_add(1, Ordering::Relaxed) + 1;
-        // Below its share of the limit, the others are not asked: addresses are spread evenly.
-        let is_certain = here <= limit / SHARDS / 2;
-        let about = if is_certain {
-            here * SHARDS
-        } else {
-            self.total()
+        if take(free) || self.reserve(free, limit) {
+            return Ok(());
+        }
+        // Nothing is left to reserve: what other shards have free is all there is.
+        if self.free.iter().any(take) {
+            return Ok(());
+        }
+        Err(NoRoom::Limit)
+    }
+
+    /// Reserves a batch, or what the limit leaves of one, for a record and for those to come.
+    #[cold]
+    fn reserve(&self, free: &Line<AtomicIsize>, limit: usize) -> bool {
+        let room = |reserved: usize| limit.saturating_sub(reserved).min(BATCH);
+        let more = |reserved: usize| (room(reserved) > 0).then(|| reserved + room(reserved));
+        let before = self
+            .reserved
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        let Ok(before) = before else { return false };
+        free.0
+            .fetch_add(room(before) as isize - 1, Ordering::Relaxed);
+        true
+    }
+
+    pub(super) fn sub(&self, shard: Shard) {
+        let Some(free) = self.free.get(shard.0) else {
+            return;
         };
-        if !is_certain && about > limit {
-            shard.fetch_sub(1, Ordering::Relaxed);
-            return Err(NoRoom::Limit);
-        }
-        Ok(about)
-    }
-
-    pub(super) fn sub(&self, address: usize) {
-        if let Some(shard) = self.shard(address) {
-            shard.fetch_sub(1, Ordering::Relaxed);
+        if free.0.fetch_add(1, Ordering::Relaxed) + 1 >= 2 * BATCH as isize {
+            free.0.fetch_sub(BATCH as isize, Ordering::Relaxed);
+            self.reserved.0.fetch_sub(BATCH, Ordering::Relaxed);
         }
     }
+}
 
-    fn shard(&self, address: usize) -> Option<&AtomicUsize> {
-        let hash = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60;
-        self.0.get(hash as usize % SHARDS).map(|shard| &shard.0)
+/// Takes a free place, if there is one.
+#[inline(always)]
+fn take(free: &Line<AtomicIsize>) -> bool {
+    if free.0.load(Ordering::Relaxed) <= 0 {
+        return false;
     }
+    if free.0.fetch_sub(1, Ordering::Relaxed) > 0 {
+        return true;
+    }
+    free.0.fetch_add(1, Ordering::Relaxed);
+    false
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_limit_is_exact_for_one_thread_and_never_passed_by_many() {
-        for limit in [0, 1, 10, 1000, 5000] {
-            let len = Len::new();
-            let address = |nth: usize| (nth + 1) * 48;
-            let added = (0..2 * limit + 5)
-                .filter(|nth| len.add(address(*nth), limit).is_ok())
-                .count();
-            assert_eq!((added, len.total()), (limit, limit));
-            let many = Len::new();
-            let in_all: usize = std::thread::scope(|scope| {
-                let add = |thread: usize| {
-                    let many = &many;
-                    scope.spawn(move || {
-                        (0..limit + 5)
-                            .filter(|nth| many.add(address(*nth * 4 + thread), limit).is_ok())
-                            .count()
-                    })
-                };
-                let threads: Vec<_> = (0..4).map(add).collect();
-                threads
-                    .into_iter()
-                    .map(|thread| thread.join().unwrap())
-                    .sum()
-            });
-            assert!(in_all <= limit && many.total() == in_all);
-        }
-    }
-}
+mod tests;

@@ -206,7 +206,7 @@ fn sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, own_frame: Ow
             Payload::Folded { rate }
         }
     };
-    if let Some(stale) = RECORD.live.retire_stale(block) {
+    if let Some(stale) = RECORD.live.retire_stale(busy.shard(), block) {
         // Its size is known only to its bucket. A folded one stays in the folded bytes in use.
         Payload::unpack(stale).count_free(&RECORD.folded, 0);
     }
@@ -233,7 +233,10 @@ pub(crate) fn may_contain(block: *mut u8) -> bool {
 #[cold]
 #[inline(never)]
 pub(crate) fn dealloc_slow(block: *mut u8, size: usize) {
-    if let Some(payload) = RECORD.live.retire(block.addr()) {
+    if let Some(payload) = RECORD
+        .live
+        .retire(Thread::with(Thread::shard), block.addr())
+    {
         Payload::unpack(payload).count_free(&RECORD.folded, size);
     }
 }
@@ -255,7 +258,8 @@ pub(crate) fn realloc_settle(held: HeldRecord, size: usize, moved: *mut u8) {
     if moved.is_null() {
         RECORD.live.restore(held);
     } else {
-        Payload::unpack(RECORD.live.release(held)).count_free(&RECORD.folded, size);
+        Payload::unpack(RECORD.live.release(Thread::with(Thread::shard), held))
+            .count_free(&RECORD.folded, size);
     }
 }
 

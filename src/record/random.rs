@@ -31,6 +31,8 @@ pub(crate) struct Random {
     state: Cell<u64>,
     /// The process generation that it was seeded in; 0 is unseeded.
     seeded_in: Cell<u64>,
+    /// Which of the seeds given out it got last.
+    number: Cell<u64>,
 }
 
 impl Random {
@@ -38,7 +40,13 @@ impl Random {
         Self {
             state: Cell::new(0),
             seeded_in: Cell::new(0),
+            number: Cell::new(0),
         }
+    }
+
+    /// The thread's number among those that have drawn a gap, 0 if it has not.
+    pub(crate) fn number(&self) -> u64 {
+        self.number.get()
     }
 
     /// Uniform in (0, 1].
@@ -46,7 +54,9 @@ impl Random {
         let process = seeds.process();
         if self.seeded_in.get() != process {
             self.seeded_in.set(process);
-            self.state.set(seeds.next());
+            let (number, seed) = seeds.next();
+            self.number.set(number);
+            self.state.set(seed);
         }
         let mut stream = SplitMix::new(self.state.get());
         let uniform = stream.uniform();
@@ -76,9 +86,10 @@ impl Seeds {
         }
     }
 
-    fn next(&self) -> u64 {
-        let nth = self.given.fetch_add(1, Ordering::Relaxed);
-        SplitMix::new(nth ^ entropy()).next()
+    /// A number that no other thread has, and a seed.
+    fn next(&self) -> (u64, u64) {
+        let number = self.given.fetch_add(1, Ordering::Relaxed);
+        (number, SplitMix::new(number ^ entropy()).next())
     }
 
     /// A number above 0 that differs between a process and its fork children.

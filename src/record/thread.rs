@@ -3,6 +3,7 @@
 use core::cell::Cell;
 use core::ptr::NonNull;
 
+use super::len::Shard;
 use super::random::Random;
 use crate::stack::{OwnStack, Stack};
 
@@ -49,6 +50,11 @@ impl Thread {
     #[inline(always)]
     pub(super) fn with<R>(work: impl FnOnce(&Thread) -> R) -> R {
         THREAD.with(work)
+    }
+
+    /// The part of the live records' count that this thread counts in.
+    pub(super) fn shard(&self) -> Shard {
+        Shard::of_thread(self.random.number())
     }
 
     /// Stops sampling on this thread until as many `resume` as `suspend` have been called. The bytes allocated in

@@ -24,11 +24,14 @@ fn random_operations_give_what_a_hash_map_gives() {
         let address = 0x10_0000 + 16 * (random.next() as usize % 20_000);
         match random.next() % 4 {
             0 | 1 => {
-                let stale = live.retire_stale(address);
+                let stale = live.retire_stale(Shard::default(), address);
                 insert(&live, address, step << 3, usize::MAX).unwrap();
                 assert_eq!(stale, model.insert(address, step << 3));
             }
-            2 => assert_eq!(live.retire(address), model.remove(&address)),
+            2 => assert_eq!(
+                live.retire(Shard::default(), address),
+                model.remove(&address)
+            ),
             _ => {
                 let held = live.hold(address);
                 assert_eq!(
@@ -36,11 +39,18 @@ fn random_operations_give_what_a_hash_map_gives() {
                     model.get(&address).copied()
                 );
                 let Some(held) = held else { continue };
-                assert_eq!(live.retire(address), None, "a held record is out of sight");
+                assert_eq!(
+                    live.retire(Shard::default(), address),
+                    None,
+                    "a held record is out of sight"
+                );
                 if random.next().is_multiple_of(2) {
                     live.restore(held);
                 } else {
-                    assert_eq!(Some(live.release(held)), model.remove(&address));
+                    assert_eq!(
+                        Some(live.release(Shard::default(), held)),
+                        model.remove(&address)
+                    );
                 }
             }
         }
@@ -48,7 +58,7 @@ fn random_operations_give_what_a_hash_map_gives() {
     }
     assert!(model.keys().all(|address| live.may_contain(*address)));
     for (address, payload) in model {
-        assert_eq!(live.retire(address), Some(payload));
+        assert_eq!(live.retire(Shard::default(), address), Some(payload));
     }
     assert_eq!(live.len(), 0);
 }
@@ -64,7 +74,7 @@ fn blocks_freed_by_another_thread_are_always_found() {
                 for nth in 0..50_000_usize {
                     // The same addresses over and over, as an allocator hands them out.
                     let address = 0x10_0000 + thread * 0x10_0000 + 16 * (nth % 97);
-                    assert_eq!(live.retire_stale(address), None);
+                    assert_eq!(live.retire_stale(Shard::default(), address), None);
                     insert(live, address, nth << 1, usize::MAX).unwrap();
                     if send.send((address, nth << 1)).is_err() {
                         return;
@@ -74,7 +84,7 @@ fn blocks_freed_by_another_thread_are_always_found() {
             });
             scope.spawn(move || {
                 for (address, payload) in receive {
-                    assert_eq!(live.retire(address), Some(payload));
+                    assert_eq!(live.retire(Shard::default(), address), Some(payload));
                 }
             });
         }
@@ -89,7 +99,7 @@ fn the_limit_holds() {
         let made = insert(&live, 0x1000 + 16 * nth, 0, 10);
         assert_eq!(made, if nth < 10 { Ok(()) } else { Err(NoRoom::Limit) });
     }
-    live.retire(0x1000);
+    live.retire(Shard::default(), 0x1000);
     assert_eq!(insert(&live, 0x9000, 0, 10), Ok(()));
     assert_eq!(live.len(), 10);
 }
@@ -129,20 +139,20 @@ fn no_free_is_missed_while_the_filter_grows() {
                         match random.next() % 8 {
                             0 => {
                                 held.swap_remove(other);
-                                assert_eq!(live.retire(address), Some(payload));
+                                assert_eq!(live.retire(Shard::default(), address), Some(payload));
                             }
                             1 => live.restore(live.hold(address).unwrap()),
                             2 => {
                                 held.swap_remove(other);
                                 let record = live.hold(address).unwrap();
-                                assert_eq!(live.release(record), payload);
+                                assert_eq!(live.release(Shard::default(), record), payload);
                             }
                             _ => {}
                         }
                     }
                     for (address, payload) in held {
                         assert!(live.may_contain(address));
-                        assert_eq!(live.retire(address), Some(payload));
+                        assert_eq!(live.retire(Shard::default(), address), Some(payload));
                     }
                 });
             }
@@ -173,11 +183,11 @@ fn a_record_that_was_held_while_the_filter_grew_is_found_when_it_comes_back() {
     held.into_iter().for_each(|record| live.restore(record));
     // What is settled as gone takes no other record's count along.
     for record in gone {
-        live.release(record);
+        live.release(Shard::default(), record);
     }
     for address in all().filter(|address| !(501..=1_000).contains(&(address >> 20))) {
         assert!(live.may_contain(address));
-        assert!(live.retire(address).is_some());
+        assert!(live.retire(Shard::default(), address).is_some());
     }
     assert_eq!(live.len(), 0);
 }

@@ -7,7 +7,7 @@ use crate::statistics::{CHANCE, correlation};
 #[test]
 fn two_threads_never_share_a_seed() {
     let seeds = Seeds::new();
-    let mut given: Vec<u64> = (0..10_000).map(|_| seeds.next()).collect();
+    let mut given: Vec<u64> = (0..10_000).map(|_| seeds.next().1).collect();
     given.sort_unstable();
     given.dedup();
     assert_eq!(given.len(), 10_000);

@@ -1,0 +1,218 @@
+//! Slots for records, found by address: what a shard of the live records is.
+//!
+//! ```text
+//! segment 0:   64 groups ─┐
+//! segment 1:  128 groups  ├─ mapped when the ones before have no room; never unmapped, never moved
+//! segment n: 64·2ⁿ groups ┘
+//!
+//! group = 8 slots; an address may be in 2 groups of each segment: no probing, no tombstones, no rehash
+//! ```
+//!
+//! The newest segment has more room than all others together, so both `claim` and `find` begin there: as records come and
+//! go, nearly all are in it.
+
+use core::marker::PhantomData;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use crate::pages;
+use crate::record::drops::NoRoom;
+
+/// Slots whose addresses share a cache line.
+const SLOTS: usize = 8;
+/// Groups of the first segment: 512 slots, two pages, which is 256 MiB of live heap at the default rate. A table of half the
+/// size is nearly full, and searched in several places, when a small program samples everything; one of twice the size
+/// takes more pages of those whose threads sample little.
+const FIRST_GROUPS: usize = 64;
+/// Enough for 2^33 slots.
+const SEGMENTS: usize = 24;
+
+/// The address of a slot that holds no record.
+pub(super) const EMPTY: usize = 0;
+/// The address of a slot that is being written, or is held by a `realloc`. No block lies in page 0.
+pub(super) const HELD: usize = 1;
+
+/// Slots side by side: addresses in one cache line, what belongs to them in the next.
+#[derive(Debug)]
+#[repr(C, align(64))]
+struct Group {
+    addresses: [AtomicUsize; SLOTS],
+    payloads: [AtomicUsize; SLOTS],
+}
+
+/// A slot: the address of the block whose record is in it, and the record's payload.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot<'a> {
+    pub(super) address: &'a AtomicUsize,
+    pub(super) payload: &'a AtomicUsize,
+}
+
+/// A mapped segment.
+#[derive(Clone, Copy)]
+struct Segment<'a> {
+    first: *mut Group,
+    groups: usize,
+    table: PhantomData<&'a Table>,
+}
+
+/// A table that grows by segments. On cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Table {
+    segments: [AtomicPtr<Group>; SEGMENTS],
+    /// How many segments are mapped.
+    mapped: AtomicUsize,
+}
+
+impl Table {
+    pub(super) const fn new() -> Self {
+        Self {
+            segments: [const { AtomicPtr::new(ptr::null_mut()) }; SEGMENTS],
+            mapped: AtomicUsize::new(0),
+        }
+    }
+
+    /// Bytes mapped.
+    pub(super) fn mapped(&self) -> usize {
+        let segments = 0..self.mapped.load(Ordering::Relaxed);
+        segments.map(segment_bytes).sum()
+    }
+
+    /// Claims an empty slot for `address`: HELD from now on.
+    pub(super) fn claim(&self, address: usize) -> Result<Slot<'_>, NoRoom> {
+        loop {
+            let mapped = self.mapped.load(Ordering::Acquire);
+            for segment in self.newest_first(mapped) {
+                for group in segment.groups_of(address) {
+                    if let Some(slot) = group.claim() {
+                        return Ok(slot);
+                    }
+                }
+            }
+            self.map(mapped)?;
+        }
+    }
+
+    /// The slot that shows `address`.
+    pub(super) fn find(&self, address: usize) -> Option<Slot<'_>> {
+        // Acquire pairs with the Release in `map`. Whoever frees a block has synchronised with the thread that allocated
+        // it, and that one has seen the segment that it put the record in.
+        let mapped = self.mapped.load(Ordering::Acquire);
+        for segment in self.newest_first(mapped) {
+            for group in segment.groups_of(address) {
+                if let Some(slot) = group.find(address) {
+                    return Some(slot);
+                }
+            }
+        }
+        None
+    }
+
+    /// The addresses that slots show. A record that is inserted meanwhile may or may not be among them.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = usize> {
+        let groups = self
+            .segments
+            .iter()
+            .enumerate()
+            .map_while(|(nth, segment)| {
+                // SeqCst with the exchange in `map`, as `Filter::add` demands of the slots.
+                let first = ptr::NonNull::new(segment.load(Ordering::SeqCst))?;
+                // SAFETY: segment `nth` is a mapping of that many groups, never unmapped while the table lives; zeroed
+                // pages are groups of EMPTY slots, and all access is atomic.
+                Some(unsafe { core::slice::from_raw_parts(first.as_ptr(), FIRST_GROUPS << nth) })
+            });
+        let slots = groups.flatten().flat_map(|group| &group.addresses);
+        slots
+            .map(|slot| slot.load(Ordering::SeqCst))
+            .filter(|address| !matches!(*address, EMPTY | HELD))
+    }
+
+    #[inline(always)]
+    fn newest_first(&self, mapped: usize) -> impl Iterator<Item = Segment<'_>> {
+        let segments = self.segments.iter().enumerate().take(mapped).rev();
+        segments.map(|(nth, first)| Segment {
+            // Acquire pairs with the Release half of the exchange in `map`; never null below `mapped`.
+            first: first.load(Ordering::Acquire),
+            groups: FIRST_GROUPS << nth,
+            table: PhantomData,
+        })
+    }
+
+    /// Maps segment `nth`, the first that is not, unless another thread has.
+    #[cold]
+    fn map(&self, nth: usize) -> Result<(), NoRoom> {
+        let segment = self.segments.get(nth).ok_or(NoRoom::Limit)?;
+        if segment.load(Ordering::Acquire).is_null() {
+            let fresh = pages::map(segment_bytes(nth)).ok_or(NoRoom::Memory)?;
+            // SeqCst with `addresses`.
+            let published = segment.compare_exchange(
+                ptr::null_mut(),
+                fresh.as_ptr().cast(),
+                Ordering::SeqCst,
+                Ordering::Relaxed,
+            );
+            if published.is_err() {
+                pages::unmap(fresh, segment_bytes(nth));
+            }
+        }
+        // Whoever mapped it may have been interrupted before this, so everyone says it.
+        self.mapped.fetch_max(nth + 1, Ordering::AcqRel);
+        Ok(())
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        for (nth, segment) in self.segments.iter_mut().enumerate() {
+            if let Some(first) = ptr::NonNull::new(*segment.get_mut()) {
+                pages::unmap(first.cast(), segment_bytes(nth));
+            }
+        }
+    }
+}
+
+impl<'a> Segment<'a> {
+    /// The two groups that `address` may be in.
+    #[inline(always)]
+    fn groups_of(self, address: usize) -> [&'a Group; 2] {
+        let hash = (address as u64).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        [hash >> 32, (hash >> 8).wrapping_mul(0x2545_f491) >> 8].map(|choice| {
+            let index = choice as usize & (self.groups - 1);
+            // SAFETY: `first` is a mapping of `groups` groups, a power of two that `index` is masked to.
+            let group = unsafe { self.first.add(index) };
+            // SAFETY: in that mapping, which is never unmapped while the table lives; zeroed pages are groups of EMPTY
+            // slots, and all access is atomic.
+            unsafe { &*group }
+        })
+    }
+}
+
+impl Group {
+    fn slots(&self) -> impl Iterator<Item = Slot<'_>> {
+        let pairs = self.addresses.iter().zip(&self.payloads);
+        pairs.map(|(address, payload)| Slot { address, payload })
+    }
+
+    #[inline(always)]
+    fn claim(&self) -> Option<Slot<'_>> {
+        self.slots().find(|slot| {
+            slot.address.load(Ordering::Relaxed) == EMPTY
+                // Acquire pairs with the Release of whoever emptied it, who read the payload before.
+                && slot
+                    .address
+                    .compare_exchange(EMPTY, HELD, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok()
+        })
+    }
+
+    #[inline(always)]
+    fn find(&self, address: usize) -> Option<Slot<'_>> {
+        // Acquire pairs with the Release of whoever showed it: who sees the address sees its payload.
+        self.slots()
+            .find(|slot| slot.address.load(Ordering::Acquire) == address)
+    }
+}
+
+fn segment_bytes(nth: usize) -> usize {
+    (FIRST_GROUPS << nth) * size_of::<Group>()
+}

@@ -12,47 +12,50 @@ pub(super) struct Kept<'a> {
     pub(super) folded_records: usize,
 }
 
-/// Keeps at most `samples` entries, the sum of the others counted as one.
+/// Keeps at most `samples` entries, the largest, in that order.
 ///
 /// An entry's weight is its share of in-use bytes plus its share of allocated bytes, so that both a small leak among
 /// much churn and the churn itself stay.
 pub(super) fn keep(records: &[HeapRecord], samples: usize) -> Kept<'_> {
-    let mut records: Vec<&HeapRecord> = records.iter().collect();
-    if records.len() <= samples {
-        return Kept {
-            records,
-            folded: None,
-            folded_records: 0,
-        };
-    }
+    let mut kept = Kept {
+        records: records.iter().collect(),
+        folded: None,
+        folded_records: 0,
+    };
     let total = |of: fn(&HeapRecord) -> i64| {
-        records
-            .iter()
-            .map(|record| of(record).unsigned_abs() as f64)
-            .sum::<f64>()
+        let values = records.iter().map(of);
+        let sum: f64 = values.map(|value| value.unsigned_abs() as f64).sum();
+        sum.max(1.0)
     };
     let inuse = |record: &HeapRecord| record.estimate().inuse_space;
     let alloc = |record: &HeapRecord| record.estimate().alloc_space;
-    let (all_inuse, all_alloc) = (total(inuse).max(1.0), total(alloc).max(1.0));
+    let (all_inuse, all_alloc) = (total(inuse), total(alloc));
     let weight = |record: &HeapRecord| {
         inuse(record).unsigned_abs() as f64 / all_inuse
             + alloc(record).unsigned_abs() as f64 / all_alloc
     };
-    records.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
-    let rest = records.split_off(samples.saturating_sub(1));
-    Kept {
-        folded: Some(HeapRecord::sum(&rest)),
-        folded_records: rest.len(),
-        records,
+    kept.records
+        .sort_unstable_by(|a, b| weight(b).total_cmp(&weight(a)));
+    if kept.records.len() > samples {
+        kept.fold_from(samples.saturating_sub(1));
     }
+    kept
 }
 
-/// How many entries to keep next, after as many as `written` went over the limit. Always fewer, so that trying again
-/// ends.
-pub(super) fn fewer(written: usize) -> usize {
-    // The tenth is for what is written behind the entries, and for entries that are larger than those before them; more
-    // would leave out more than it must, less would make a third round common.
-    written * 9 / 10
+impl Kept<'_> {
+    /// Keeps the first `count` entries.
+    pub(super) fn fold_from(&mut self, count: usize) {
+        let mut rest = self.records.split_off(count.min(self.records.len()));
+        self.folded_records += rest.len();
+        rest.extend(&self.folded);
+        self.folded = Some(HeapRecord::sum(&rest));
+    }
+
+    /// Fewer entries, after these were too large. Always fewer, so that trying again ends.
+    pub(super) fn fold_more(&mut self) {
+        // The tenth is for what was written behind the entries.
+        self.fold_from(self.records.len() * 9 / 10);
+    }
 }
 
 #[cfg(test)]
@@ -60,12 +63,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trying_again_ends() {
-        let mut kept = 1_000_000;
-        while kept > 0 {
-            let next = fewer(kept);
-            assert!(next < kept);
-            kept = next;
+    fn trying_again_ends_with_all_of_it_in_one_entry() {
+        let entry = HeapRecord::sum(&[]);
+        let entries = vec![entry; 100_000];
+        let mut kept = keep(&entries, 70_000);
+        assert_eq!((kept.records.len(), kept.folded_records), (69_999, 30_001));
+        let mut tries = 0;
+        while !kept.records.is_empty() {
+            kept.fold_more();
+            tries += 1;
+            assert_eq!(kept.records.len() + kept.folded_records, entries.len());
         }
+        assert!(kept.folded.is_some() && tries < 200);
     }
 }

@@ -17,6 +17,9 @@ const LEVEL: Compression = Compression::fast();
 /// Samples in one part: as many as keep the part within some tens of kilobytes.
 pub(super) const PART: usize = 64;
 
+/// Of all comments.
+const COMMENT_BYTES: usize = 4096;
+
 /// The compressed profile so far.
 #[derive(Debug)]
 pub(super) struct Encoder {
@@ -24,6 +27,8 @@ pub(super) struct Encoder {
     /// Reused for each part.
     encoded: Vec<u8>,
     bytes: usize,
+    /// Bytes of the largest part.
+    largest: usize,
     limit: usize,
 }
 
@@ -34,6 +39,7 @@ impl Encoder {
             gzip: GzEncoder::new(Pieces::default(), LEVEL),
             encoded: Vec::new(),
             bytes: 0,
+            largest: 0,
             limit,
         }
     }
@@ -44,6 +50,7 @@ impl Encoder {
         // A vector has room for everything.
         let _ = part.encode(&mut self.encoded);
         self.bytes += self.encoded.len();
+        self.largest = self.largest.max(self.encoded.len());
         if !self.is_over() {
             // Writing to memory does not fail.
             let _ = self.gzip.write_all(&self.encoded);
@@ -69,6 +76,13 @@ impl Encoder {
     /// Whether the profile is larger than it may be.
     pub(super) fn is_over(&self) -> bool {
         self.bytes > self.limit
+    }
+
+    /// Whether no further part fits before `rest` bytes, and the one that is being filled. An eighth of the profile at
+    /// most is left free for them.
+    pub(super) fn is_nearly_full(&self, rest: usize) -> bool {
+        let reserve = (2 * self.largest + rest + COMMENT_BYTES).min(self.limit / 8);
+        self.bytes + reserve > self.limit
     }
 
     /// The compressed profile in pieces; None if the profile is larger than it may be.

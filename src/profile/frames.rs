@@ -1,8 +1,9 @@
 //! What is shown of a stack: its frames without the allocation runtime on the leaf side, and the pseudo frames that say
 //! where something was left out.
 
+use super::names::Line;
 use super::shims::Shims;
-use super::symbols::{Line, Resolved};
+use super::symbols::Resolved;
 use crate::stack::ReturnAddress;
 
 /// A frame that stands for something other than code.
@@ -65,8 +66,7 @@ impl Frames<'_> {
     }
 
     fn is_runtime(&self, line: &Line) -> bool {
-        let function = self.resolved.function(line);
-        function.is_some_and(|function| function.is_runtime)
+        self.resolved.names().is_runtime(line)
     }
 
     /// The source lines of a frame, innermost first; empty if it has no name. Runtime functions that were inlined on
@@ -81,26 +81,11 @@ impl Frames<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use super::super::symbols::Function;
     use super::*;
 
     fn frames(named: &[(usize, &[&str])]) -> Frames<'static> {
-        let mut resolved = Resolved::default();
-        for (address, names) in named {
-            let lines: Vec<_> = names
-                .iter()
-                .map(|name| {
-                    let function = Function::new((*name).to_owned(), "".into());
-                    let function = resolved.add_function(Arc::new(function));
-                    Line { function, line: 1 }
-                })
-                .collect();
-            resolved.add(ReturnAddress(*address), lines.into_iter());
-        }
         Frames {
-            resolved,
+            resolved: Resolved::of(named),
             shims: Box::leak(Box::new(Shims::find())),
         }
     }
@@ -111,8 +96,8 @@ mod tests {
             frames
                 .lines(*frame)
                 .iter()
-                .filter_map(|line| frames.resolved.function(line))
-                .map(|function| function.name.to_string())
+                .filter_map(|line| frames.resolved.names().function(line))
+                .map(|function| function.name.to_owned())
                 .collect()
         };
         frames

@@ -14,6 +14,7 @@ mod frames;
 mod heap;
 mod mappings;
 mod mem_stats;
+mod names;
 mod own_thread;
 mod pprof;
 #[rustfmt::skip]

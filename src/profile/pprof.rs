@@ -42,16 +42,14 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Vec<Vec<u8>> {
         };
         let encoded = build(
             profile,
-            &kept,
+            &mut kept,
             Tables::new(&mappings, form, Encoder::new(limit)),
             &frames,
             view.default_sample_type,
         );
         match encoded {
-            Ok(gzip) => return gzip,
-            Err(written) => {
-                kept = budget::keep(profile.records(), budget::fewer(written));
-            }
+            Some(gzip) => return gzip,
+            None => kept.fold_more(),
         }
     }
 }
@@ -77,22 +75,24 @@ pub(super) fn frames_of(
     }
 }
 
-/// Or how many entries went over the limit.
+/// Folds the entries that there is no room for. None if what is written behind the entries went over the limit.
 fn build(
     profile: &HeapProfile,
-    kept: &Kept<'_>,
+    kept: &mut Kept<'_>,
     mut tables: Tables<'_>,
     frames: &Frames<'_>,
     default_sample_type: DefaultSampleType,
-) -> Result<Vec<Vec<u8>>, usize> {
+) -> Option<Vec<Vec<u8>>> {
     // First in the string table: one consumer renumbers the table without the default sample type.
     let sample_type = SAMPLE_TYPES.map(|named| tables.value_type(named)).to_vec();
     let period_type = tables.value_type(("space", "bytes"));
     let label = tables.string("bytes");
-    for (nth, record) in kept.records.iter().enumerate() {
-        if tables.is_over() {
-            return Err(nth);
+    let mut written = 0;
+    for record in &kept.records {
+        if tables.is_nearly_full() {
+            break;
         }
+        written += 1;
         let estimate = record.estimate();
         if estimate.is_zero() {
             continue;
@@ -107,6 +107,9 @@ fn build(
                 .collect(),
         };
         tables.add_sample(sample);
+    }
+    if written < kept.records.len() {
+        kept.fold_from(written);
     }
     if let Some(folded) = kept.folded.filter(|folded| !folded.estimate().is_zero()) {
         let location = tables.pseudo(Pseudo::Truncated);
@@ -135,7 +138,7 @@ fn build(
         comment,
         ..Default::default()
     };
-    tables.finish(rest).ok_or(kept.records.len())
+    tables.finish(rest)
 }
 
 fn locations(record: &HeapRecord, tables: &mut Tables<'_>, frames: &Frames<'_>) -> Vec<u64> {

@@ -1,12 +1,11 @@
 //! What the symbolizer has found before, within a bound.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::by_address::ByAddress;
 use super::mappings::{Mapping, Mappings};
+use super::names::{Lines, Names};
 use super::symbolizer::{Depth, Found};
-use super::symbols::{Function, Line};
 use crate::stack::ReturnAddress;
 
 /// Bytes that are remembered between profiles, about. 5 000 addresses take 1 to 3 MB; 300 000, as 10 000 stacks of 30
@@ -15,30 +14,23 @@ const KEPT_BYTES: usize = 48 << 20;
 
 /// Of an address and its place in the table, without its lines.
 const ADDRESS_BYTES: usize = 2 * size_of::<(ReturnAddress, Entry)>();
-/// Of a function and its places in the tables, without its text.
-const FUNCTION_BYTES: usize = size_of::<Function>() + 96;
-
-/// Names by address, each text once.
+/// What addresses resolve to.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     addresses: ByAddress<Entry>,
-    lines: Vec<Line>,
-    functions: Vec<Arc<Function>>,
-    by_function: HashMap<Arc<Function>, u32>,
-    files: HashSet<Arc<str>>,
+    /// Shared with the profiles that are being written; what is learned meanwhile goes into a copy.
+    names: Arc<Names>,
     /// Every file part that an address was in when it was resolved: another may be loaded there later.
     mappings: Vec<Arc<Mapping>>,
     /// Which of `mappings` each of the present profile's is.
     present: Vec<u32>,
     profile: u32,
-    bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// In `Cache::lines`.
-    start: u32,
-    end: u32,
+    /// In `Cache::names`.
+    lines: Lines,
     /// In `Cache::mappings`.
     mapping: u32,
     /// The last profile that had this address.
@@ -80,67 +72,38 @@ impl Cache {
         }
     }
 
+    /// Without memory for it nothing is learned: the next profile asks again.
     pub(super) fn learn(
         &mut self,
         address: ReturnAddress,
         mapping: &Arc<Mapping>,
-        found: Vec<Found>,
+        found: &[Found],
         depth: Depth,
     ) {
-        let start = self.lines.len() as u32;
-        for found in found {
-            let function = self.function_of(found.function, found.file);
-            let line = found.line;
-            self.lines.push(Line { function, line });
-        }
+        let Some(lines) = Arc::make_mut(&mut self.names).add(found) else {
+            return;
+        };
         let entry = Entry {
-            start,
-            end: self.lines.len() as u32,
+            lines,
             mapping: self.number(mapping),
             profile: self.profile,
             depth,
         };
-        self.bytes += ADDRESS_BYTES + (entry.end - start) as usize * size_of::<Line>();
         self.addresses.insert(address, entry);
     }
 
-    fn function_of(&mut self, name: String, file: String) -> u32 {
-        let file = match self.files.get(file.as_str()) {
-            Some(known) => known.clone(),
-            None => {
-                let file: Arc<str> = file.into();
-                self.bytes += FUNCTION_BYTES + file.len();
-                self.files.insert(file.clone());
-                file
-            }
-        };
-        let function = Function::new(name, file);
-        if let Some(known) = self.by_function.get(&function) {
-            return *known;
-        }
-        self.bytes += FUNCTION_BYTES + function.name.len();
-        self.add_function(Arc::new(function))
-    }
-
-    fn add_function(&mut self, function: Arc<Function>) -> u32 {
-        let nth = self.functions.len() as u32;
-        self.functions.push(function.clone());
-        self.by_function.insert(function, nth);
-        nth
-    }
-
     /// The lines of an address in the `nth` mapping, innermost inlined function first.
-    pub(super) fn get(&self, address: ReturnAddress, nth: usize) -> Option<(&[Line], Depth)> {
+    pub(super) fn get(&self, address: ReturnAddress, nth: usize) -> Option<(Lines, Depth)> {
         let entry = self.addresses.get(&address)?;
-        if self.present.get(nth) != Some(&entry.mapping) {
-            return None;
-        }
-        let lines = self.lines.get(entry.start as usize..entry.end as usize)?;
-        Some((lines, entry.depth))
+        (self.present.get(nth) == Some(&entry.mapping)).then_some((entry.lines, entry.depth))
     }
 
-    pub(super) fn function(&self, line: &Line) -> Option<&Arc<Function>> {
-        self.functions.get(line.function as usize)
+    pub(super) fn names(&self) -> &Arc<Names> {
+        &self.names
+    }
+
+    fn bytes(&self) -> usize {
+        self.names.bytes() + self.addresses.len() * ADDRESS_BYTES
     }
 
     /// Forgets what the present profile did not have, if too much is remembered, and of the rest what is too much.
@@ -149,46 +112,24 @@ impl Cache {
     }
 
     fn trim_to(&mut self, bound: usize) {
-        if self.bytes <= bound {
+        if self.bytes() <= bound {
             return;
         }
         let old = std::mem::take(self);
         self.mappings = old.mappings;
         self.profile = old.profile;
+        let names = Arc::make_mut(&mut self.names);
         for (address, entry) in old.addresses {
-            let lines = old.lines.get(entry.start as usize..entry.end as usize);
-            let Some(lines) = lines.filter(|_| entry.profile == old.profile) else {
-                continue;
-            };
             // Half of it is left free, so that the next profiles find room.
-            if self.bytes > bound / 2 {
+            if names.bytes() + self.addresses.len() * ADDRESS_BYTES > bound / 2 {
                 break;
             }
-            let start = self.lines.len() as u32;
-            for line in lines {
-                let Some(function) = old.functions.get(line.function as usize) else {
-                    continue;
-                };
-                let known = self.by_function.get(function).copied();
-                let function = known.unwrap_or_else(|| {
-                    self.bytes += FUNCTION_BYTES + function.name.len();
-                    if self.files.insert(function.file.clone()) {
-                        self.bytes += FUNCTION_BYTES + function.file.len();
-                    }
-                    self.add_function(function.clone())
-                });
-                self.lines.push(Line { function, ..*line });
+            if entry.profile != old.profile {
+                continue;
             }
-            let end = self.lines.len() as u32;
-            self.bytes += ADDRESS_BYTES + (end - start) as usize * size_of::<Line>();
-            self.addresses.insert(
-                address,
-                Entry {
-                    start,
-                    end,
-                    ..entry
-                },
-            );
+            if let Some(lines) = names.add_from(&old.names, entry.lines) {
+                self.addresses.insert(address, Entry { lines, ..entry });
+            }
         }
     }
 }
@@ -206,8 +147,9 @@ mod tests {
     }
 
     fn names(cache: &Cache, address: usize, nth: usize) -> Option<String> {
-        let line = *cache.get(ReturnAddress(address), nth)?.0.first()?;
-        Some(cache.function(&line)?.name.to_string())
+        let (lines, _) = cache.get(ReturnAddress(address), nth)?;
+        let line = cache.names.lines(lines).first()?;
+        Some(cache.names.function(line)?.name.to_owned())
     }
 
     #[test]
@@ -220,7 +162,7 @@ mod tests {
             cache.learn(
                 ReturnAddress(address),
                 mapping,
-                found(&format!("old{address}")),
+                &found(&format!("old{address}")),
                 Depth::DebugInfo,
             );
         }
@@ -230,12 +172,12 @@ mod tests {
                 cache.learn(
                     ReturnAddress(address),
                     mapping,
-                    found(&format!("new{address}")),
+                    &found(&format!("new{address}")),
                     Depth::DebugInfo,
                 );
             }
         }
-        let before = cache.bytes;
+        let before = cache.bytes();
         cache.trim_to(before - 1);
         cache.begin_profile(&mappings);
         assert_eq!(names(&cache, 0, 0), None);
@@ -246,13 +188,13 @@ mod tests {
             cache.learn(
                 ReturnAddress(address),
                 mapping,
-                found(&format!("big{address}")),
+                &found(&format!("big{address}")),
                 Depth::DebugInfo,
             );
         }
-        let bound = cache.bytes / 2;
+        let bound = cache.bytes() / 2;
         cache.trim_to(bound);
-        assert!(cache.bytes <= bound && !cache.addresses.is_empty());
+        assert!(cache.bytes() <= bound && !cache.addresses.is_empty());
     }
 
     #[test]
@@ -263,9 +205,9 @@ mod tests {
         cache.begin_profile(&mappings);
         let address = ReturnAddress(1);
         assert!(cache.needs(address, 0));
-        cache.learn(address, &all[0], found("a"), Depth::SymbolTable);
+        cache.learn(address, &all[0], &found("a"), Depth::SymbolTable);
         assert!(cache.needs(address, 0));
-        cache.learn(address, &all[0], found("b"), Depth::DebugInfo);
+        cache.learn(address, &all[0], &found("b"), Depth::DebugInfo);
         assert!(!cache.needs(address, 0));
         assert!(cache.needs(address, 1) && cache.get(address, 1).is_none());
     }

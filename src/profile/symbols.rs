@@ -7,49 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::by_address::ByAddress;
 use super::mappings::{Mapping, Mappings};
-use super::runtime_frames::is_runtime;
+use super::names::{Line, Lines, Names};
 use super::spool::Spool;
 use super::symbol_cache::Cache;
 use super::symbolizer::{self, Depth};
 use crate::stack::ReturnAddress;
 
-/// A function of the program, or an instance of it.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Function {
-    /// Demangled in full, generic arguments and all, without the hash of legacy mangling.
-    pub(super) name: Box<str>,
-    /// Empty if unknown. Shared by the functions in it.
-    pub(super) file: Arc<str>,
-    /// Whether it belongs to the allocation runtime.
-    pub(super) is_runtime: bool,
-}
-
-impl Function {
-    pub(super) fn new(name: String, file: Arc<str>) -> Self {
-        Self {
-            is_runtime: is_runtime(&name, &file),
-            name: name.into(),
-            file,
-        }
-    }
-}
-
-/// A source position inside a function, one of those that were inlined into one machine address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Line {
-    /// Index in a table of functions.
-    pub(super) function: u32,
-    /// 0 if unknown.
-    pub(super) line: u32,
-}
-
 /// The resolved names of one profile's addresses.
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
-    /// Where the lines of an address begin and end in `lines`.
-    addresses: ByAddress<(u32, u32)>,
-    lines: Vec<Line>,
-    functions: Vec<Arc<Function>>,
+    addresses: ByAddress<Lines>,
+    names: Arc<Names>,
     /// How many addresses were looked up in the symbol table only.
     without_debug_info: usize,
 }
@@ -57,18 +25,17 @@ pub(super) struct Resolved {
 impl Resolved {
     /// What an address resolves to, innermost inlined function first; empty if nothing is known.
     pub(super) fn lines(&self, address: ReturnAddress) -> &[Line] {
-        let range = self.addresses.get(&address);
-        let lines = range.and_then(|(start, end)| self.lines.get(*start as usize..*end as usize));
-        lines.unwrap_or_default()
+        let lines = self.addresses.get(&address);
+        lines.map_or(&[], |lines| self.names.lines(*lines))
     }
 
-    pub(super) fn function(&self, line: &Line) -> Option<&Function> {
-        self.functions.get(line.function as usize).map(Arc::as_ref)
+    pub(super) fn names(&self) -> &Names {
+        &self.names
     }
 
-    /// One past the highest index in `Line::function`, and the number of addresses.
-    pub(super) fn sizes(&self) -> (usize, usize) {
-        (self.functions.len(), self.addresses.len())
+    /// How many addresses there are.
+    pub(super) fn len(&self) -> usize {
+        self.addresses.len()
     }
 
     /// What a reader should know of names that are not what they could be.
@@ -81,17 +48,22 @@ impl Resolved {
         })
     }
 
-    pub(super) fn add(&mut self, address: ReturnAddress, lines: impl Iterator<Item = Line>) {
-        let start = self.lines.len();
-        self.lines.extend(lines);
-        // Lines beyond 2³² would be a hundred gigabytes of profile.
-        let range = (start as u32, self.lines.len() as u32);
-        self.addresses.insert(address, range);
-    }
-
-    pub(super) fn add_function(&mut self, function: Arc<Function>) -> u32 {
-        self.functions.push(function);
-        self.functions.len() as u32 - 1
+    /// Addresses with the names of their functions, in no file.
+    #[cfg(test)]
+    pub(super) fn of(named: &[(usize, &[&str])]) -> Self {
+        let mut resolved = Self::default();
+        for (address, functions) in named {
+            let found = functions.iter().map(|function| symbolizer::Found {
+                function: (*function).into(),
+                file: String::new(),
+                line: 1,
+            });
+            let found: Vec<_> = found.collect();
+            let lines = Arc::make_mut(&mut resolved.names).add(&found);
+            let lines = lines.expect("memory");
+            resolved.addresses.insert(ReturnAddress(*address), lines);
+        }
+        resolved
     }
 }
 
@@ -144,35 +116,21 @@ impl Symbols {
             });
             spool.for_each(|nth, found, depth| {
                 if let Some((address, mapping)) = missing.get(nth) {
-                    cache.learn(*address, mapping, found, depth);
+                    cache.learn(*address, mapping, &found, depth);
                 }
             });
         }
-        let mut resolved = Resolved::default();
+        let mut resolved = Resolved {
+            names: cache.names().clone(),
+            ..Default::default()
+        };
         resolved.addresses.reserve(wanted.len());
-        let mut functions: HashMap<u32, u32> = HashMap::new();
-        let mut of_profile = Vec::new();
         for (address, nth, _) in with_mappings(&wanted, mappings) {
             let Some((lines, depth)) = cache.get(address, nth) else {
                 continue;
             };
             resolved.without_debug_info += usize::from(depth == Depth::SymbolTable);
-            of_profile.clear();
-            for line in lines {
-                let function = match functions.get(&line.function) {
-                    Some(known) => *known,
-                    None => {
-                        let Some(function) = cache.function(line) else {
-                            continue;
-                        };
-                        let new = resolved.add_function(function.clone());
-                        functions.insert(line.function, new);
-                        new
-                    }
-                };
-                of_profile.push(Line { function, ..*line });
-            }
-            resolved.add(address, of_profile.iter().copied());
+            resolved.addresses.insert(address, lines);
         }
         cache.trim();
         resolved

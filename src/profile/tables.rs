@@ -7,8 +7,8 @@ use super::by_address::ByAddress;
 use super::encoder::{Encoder, PART};
 use super::frames::{Frames, Pseudo};
 use super::mappings::Mappings;
+use super::names::Line;
 use super::proto;
-use super::symbols::Line;
 use crate::stack::ReturnAddress;
 
 /// Fills the tables of one profile.
@@ -28,6 +28,9 @@ pub(super) struct Tables<'a> {
     form: Form<'a>,
 }
 
+/// Of a mapping, with its file's name and build id; a little more than most have.
+const MAPPING_BYTES: usize = 160;
+
 /// What a location says.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Form<'a> {
@@ -42,7 +45,10 @@ impl<'a> Tables<'a> {
     pub(super) fn new(mappings: &'a Mappings, form: Form<'a>, encoder: Encoder) -> Self {
         // Room is made at once, see `HeapProfile::capture`.
         let (functions, addresses) = match form {
-            Form::Symbolized(frames) => frames.resolved.sizes(),
+            Form::Symbolized(frames) => {
+                let resolved = &frames.resolved;
+                (resolved.names().function_count(), resolved.len())
+            }
             Form::Raw => (0, 0),
         };
         let mut tables = Self {
@@ -85,9 +91,10 @@ impl<'a> Tables<'a> {
         self.encoder.finish()
     }
 
-    /// Whether the profile is larger than it may be already.
-    pub(super) fn is_over(&self) -> bool {
-        self.encoder.is_over()
+    /// Whether there is room for no more than what is written behind the samples.
+    pub(super) fn is_nearly_full(&self) -> bool {
+        self.encoder
+            .is_nearly_full(MAPPING_BYTES * self.mappings.iter().count())
     }
 
     pub(super) fn add_sample(&mut self, sample: proto::Sample) {
@@ -136,8 +143,8 @@ impl<'a> Tables<'a> {
             Some(0) => {}
             known => return known.copied(),
         }
-        let function = frames.resolved.function(line)?;
-        let id = self.function(&*function.name, &function.file);
+        let function = frames.resolved.names().function(line)?;
+        let id = self.function(function.name, function.file);
         if let Some(known) = self.by_index.get_mut(index) {
             *known = id;
         }

@@ -8,8 +8,8 @@ use super::frames::{Frames, Pseudo};
 use super::heap::{HeapProfile, HeapRecord, HeapValues};
 use super::mappings::{Mappings, function_start};
 use super::mem_stats::MemStats;
+use super::names::Line;
 use super::pprof::frames_of;
-use super::symbols::Line;
 use crate::record;
 use crate::stack::ReturnAddress;
 
@@ -117,7 +117,7 @@ fn rows(frame: ReturnAddress, frames: &Frames<'_>, mappings: &Mappings) -> Vec<[
     }
     let offset = function_start(frame).map_or(0, |start| frame.call().saturating_sub(start));
     let named = |line: &Line| {
-        let function = frames.resolved.function(line)?;
+        let function = frames.resolved.names().function(line)?;
         let place = if function.file.is_empty() {
             String::new()
         } else {

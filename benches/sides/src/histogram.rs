@@ -1,5 +1,7 @@
 //! Counts durations without allocating: 16 classes for each power of two, so a quantile is at most 6 % too high.
 
+use crate::ProcessorWait;
+
 /// Log2 of the classes per power of two.
 const FINE: u32 = 4;
 const CLASSES: usize = 64 << FINE;
@@ -12,6 +14,7 @@ pub struct Histogram {
     counts: Vec<u64>,
     maximum: u64,
     stalls: u64,
+    own_stalls: u64,
 }
 
 impl Histogram {
@@ -25,15 +28,19 @@ impl Histogram {
             counts: vec![0; CLASSES],
             maximum: 0,
             stalls: 0,
+            own_stalls: 0,
         }
     }
 
-    /// Counts one duration.
+    /// Counts one duration. `wait` is asked how much of a stall the thread waited for a processor.
     #[inline]
-    pub fn add(&mut self, nanoseconds: u64) {
+    pub fn add(&mut self, nanoseconds: u64, wait: &mut ProcessorWait) {
         self.counts[class(nanoseconds)] += 1;
         self.maximum = self.maximum.max(nanoseconds);
-        self.stalls += u64::from(nanoseconds > STALL);
+        if nanoseconds > STALL {
+            self.stalls += 1;
+            self.own_stalls += u64::from(nanoseconds.saturating_sub(wait.since_last()) > STALL);
+        }
     }
 
     /// The upper end of the class that a share of `quantile` of all durations is in or below.
@@ -48,13 +55,14 @@ impl Histogram {
         upper_end(found.unwrap_or(CLASSES - 1)).min(self.maximum)
     }
 
-    /// Count, p50, p99, p99.9, maximum and stalls, separated by semicolons.
+    /// Count, p50, p99, p99.9, maximum, stalls, and stalls that a wait for a processor does not explain, separated by
+    /// semicolons.
     pub fn line(&self) -> String {
         let count: u64 = self.counts.iter().sum();
         let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|quantile| self.quantile(quantile));
         format!(
-            "{count};{p50};{p99};{p999};{};{}",
-            self.maximum, self.stalls
+            "{count};{p50};{p99};{p999};{};{};{}",
+            self.maximum, self.stalls, self.own_stalls
         )
     }
 }

@@ -7,8 +7,9 @@
 //! scraping  the other thread captures and writes profiles of 10 000 buckets
 //! ```
 //!
-//! Arguments: rounds, and milliseconds of a phase. Prints a line for each: name, allocations, p50, p99, p99.9, maximum in nanoseconds, stalls above a millisecond; then
-//! the number of scrapes and the buckets of the last.
+//! Arguments: rounds, and milliseconds of a phase. Prints a line for each: name, allocations, p50, p99, p99.9, maximum in
+//! nanoseconds, stalls above a millisecond, and those that the thread did not spend waiting for a processor; then the number
+//! of scrapes and the buckets of the last.
 
 use std::env;
 use std::hint::black_box;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 use debug_pprof::{
     DEFAULT_SAMPLE_RATE, HeapProfile, ProfiledAllocator, mem_stats, set_sample_rate,
 };
-use debug_pprof_bench_sides::{Histogram, Way, ready};
+use debug_pprof_bench_sides::{Histogram, ProcessorWait, Way, ready};
 use work::Random;
 
 #[global_allocator]
@@ -46,6 +47,9 @@ const PHASES: [(&str, Neighbour); 4] = [
     ("busy", Neighbour::Busy),
     ("scraping", Neighbour::Scraping),
 ];
+
+/// Allocations after which the wait for a processor is read again: about 5 ms. A wait in that time before a stall excuses it.
+const EVERY: u64 = 1 << 17;
 
 /// Whether the measured thread is at work: the neighbour stops with it.
 static IS_MEASURED: AtomicBool = AtomicBool::new(false);
@@ -131,14 +135,18 @@ fn compute() {
 /// Replaces blocks of 64 B to 4 KiB until `phase` is over, and times each allocation.
 fn allocate(random: &mut Random, live: &mut [Vec<u8>], phase: Duration, into: &mut Histogram) {
     let end = Instant::now() + phase;
-    loop {
+    let mut wait = ProcessorWait::of_this_thread();
+    for nth in 1_u64.. {
+        if nth.is_multiple_of(EVERY) {
+            wait.since_last();
+        }
         let size = black_box(random.size(6, 12));
         let slot = random.below(LIVE);
         live[slot] = Vec::new();
         let start = Instant::now();
         let block = black_box(Vec::<u8>::with_capacity(size));
         let took = start.elapsed();
-        into.add(took.as_nanos() as u64);
+        into.add(took.as_nanos() as u64, &mut wait);
         live[slot] = block;
         if start > end {
             return;

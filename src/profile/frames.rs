@@ -83,8 +83,11 @@ impl Frames<'_> {
 mod tests {
     use std::sync::Arc;
 
+    use super::super::shims::KnownShims;
     use super::super::symbols::Function;
     use super::*;
+
+    static SHIMS: KnownShims = KnownShims::new();
 
     fn frames(named: &[(usize, &[&str])]) -> Frames<'static> {
         let mut resolved = Resolved::default();
@@ -101,7 +104,7 @@ mod tests {
         }
         Frames {
             resolved,
-            shims: Box::leak(Box::new(Shims::find())),
+            shims: SHIMS.get(),
         }
     }
 

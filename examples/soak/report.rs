@@ -21,6 +21,7 @@ pub(crate) struct Report {
     pub(crate) panics: u64,
     pub(crate) visitors: u64,
     pub(crate) children: u64,
+    pub(crate) is_without_forks: bool,
     pub(crate) rate_changes: u64,
     pub(crate) scrapes: Scrapes,
     pub(crate) at_start: Process,
@@ -91,7 +92,10 @@ impl Report {
             (self.operations, "operations"),
             (self.panics, "panics caught"),
             (self.visitors, "threads that came and went"),
-            (self.children, "fork children"),
+            (
+                self.children + u64::from(self.is_without_forks),
+                "fork children",
+            ),
             (self.rate_changes, "rate changes"),
             (self.scrapes.answers, "scrapes"),
         ];

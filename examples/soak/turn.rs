@@ -24,6 +24,7 @@ pub(crate) struct Turn {
     pub(crate) kind: Kind,
     pub(crate) addr: SocketAddr,
     pub(crate) routes: &'static [Route],
+    pub(crate) forks: bool,
     pub(crate) length: Duration,
     pub(crate) seed: u64,
 }
@@ -89,7 +90,7 @@ impl Turn {
                 })
                 .collect();
             let visitors = scope.spawn(|| visitors::come_and_go(exchange, stop));
-            let forks = scope.spawn(|| forks::fork(stop));
+            let forks = self.forks.then(|| scope.spawn(|| forks::fork(stop)));
             let rates = (self.kind == Kind::Mixed).then(|| scope.spawn(|| rates::change(stop)));
             let clients = self.clients(scope, stop);
             thread::sleep(self.length);
@@ -107,7 +108,9 @@ impl Turn {
                 outcome.done.tally.add(&tally);
                 outcome.visitors = visitors;
             }
-            if let Some(children) = outcome.joined("the forking thread", forks.join()) {
+            if let Some(forks) = forks
+                && let Some(children) = outcome.joined("the forking thread", forks.join())
+            {
                 outcome.children = children;
             }
             if let Some(rates) = rates

@@ -75,14 +75,14 @@ fn run(options: &Options) -> Result<Report, String> {
     let mut resident = Resident::new();
     let baseline = Baseline::take()?;
     report.at_start = baseline.process();
-    report.is_without_forks = !options.forks;
+    report.is_sanitized = options.is_sanitized;
     let started = Instant::now();
     for kind in [Kind::Mixed, Kind::Exact].into_iter().cycle() {
         let turn = Turn {
             kind,
             addr,
             routes: Fault::routes(options.fault),
-            forks: options.forks,
+            forks: !options.is_sanitized,
             length: turn_length,
             seed: report.turns,
         };

@@ -5,24 +5,25 @@ use std::time::Duration;
 use crate::fault::Fault;
 
 const USAGE: &str = "\
-usage: soak [SECONDS] [--no-forks] [--fault NAME]
+usage: soak [SECONDS] [--sanitized] [--fault NAME]
 
   SECONDS        how long (default 60)
-  --no-forks     no fork children, for tools that do not survive them
+  --sanitized    no fork children, which sanitizers do not always survive, and no bound on the resident memory, of which
+                 they keep more and more
   --fault NAME   does something wrong on purpose, to see it found: leak, bypass, thread, descriptor, memory, answer";
 
 const DEFAULT_SECONDS: u32 = 60;
 
 pub(crate) struct Options {
     pub(crate) duration: Duration,
-    pub(crate) forks: bool,
+    pub(crate) is_sanitized: bool,
     pub(crate) fault: Option<Fault>,
 }
 
 impl Options {
     pub(crate) fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         let mut seconds = DEFAULT_SECONDS;
-        let mut forks = true;
+        let mut is_sanitized = false;
         let mut fault = None;
         while let Some(arg) = args.next() {
             if arg == "--fault" {
@@ -30,8 +31,8 @@ impl Options {
                 let known =
                     Fault::named(&name).ok_or(format!("unknown fault {name:?}\n\n{USAGE}"))?;
                 fault = Some(known);
-            } else if arg == "--no-forks" {
-                forks = false;
+            } else if arg == "--sanitized" {
+                is_sanitized = true;
             } else {
                 seconds = arg
                     .parse()
@@ -40,7 +41,7 @@ impl Options {
         }
         Ok(Options {
             duration: Duration::from_secs(seconds.into()),
-            forks,
+            is_sanitized,
             fault,
         })
     }

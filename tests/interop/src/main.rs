@@ -15,8 +15,9 @@ use std::time::Instant;
 
 use outcome::Outcome;
 
-/// The suites, quickest first.
-const SUITES: [&str; 9] = [
+/// The suites, quickest first. `crossbeam-channel` can be asked for by name: its tests measure time, and on a busy machine
+/// some fail, bare too.
+const SUITES: [&str; 8] = [
     "slab",
     "bytes",
     "smallvec",
@@ -25,7 +26,6 @@ const SUITES: [&str; 9] = [
     "crossbeam-deque",
     "crossbeam-epoch",
     "hashbrown",
-    "crossbeam-channel",
 ];
 
 fn main() -> ExitCode {

@@ -6,6 +6,7 @@
 //!                                                      └──────────▶ text
 //! ```
 
+mod bare_thread;
 mod budget;
 mod by_address;
 mod empty;
@@ -36,9 +37,8 @@ mod text;
 mod unwind_tables;
 
 use std::io::Write;
-use std::sync::OnceLock;
 
-use self::shims::Shims;
+use self::shims::KnownShims;
 use self::symbols::Symbols;
 use crate::record::{self, Suspended};
 
@@ -55,12 +55,12 @@ pub(crate) use self::unwind_tables::refresh as refresh_unwind_tables;
 /// What this room remembers between profiles.
 static PROFILES: Profiles = Profiles {
     symbols: Symbols::new(),
-    shims: OnceLock::new(),
+    shims: KnownShims::new(),
 };
 
 struct Profiles {
     symbols: Symbols,
-    shims: OnceLock<Shims>,
+    shims: KnownShims,
 }
 
 /// Number of memory buckets, the count that the index page shows.

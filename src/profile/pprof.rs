@@ -10,7 +10,6 @@ use super::heap::{DefaultSampleType, HeapProfile, HeapRecord, PprofView};
 use super::mappings::Mappings;
 use super::mem_stats::ProfilerStats;
 use super::proto;
-use super::shims::Shims;
 use super::symbols::Resolved;
 use super::tables::{Form, Tables};
 use crate::record;
@@ -71,7 +70,7 @@ pub(super) fn frames_of(
     };
     Frames {
         resolved,
-        shims: PROFILES.shims.get_or_init(Shims::find),
+        shims: PROFILES.shims.get(),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Sees to it that the unwinder has tables of what is loaded: asked whenever a profile is taken or a server starts.
 
-use std::thread;
-
+use super::bare_thread;
 use super::own_thread::on_own_thread;
 use crate::record::{self, Suspended};
+
+/// Bytes of stack of the thread that makes them; address space, not memory.
+const STACK: usize = 2 << 20;
 
 /// Has the tables brought up to date, on a thread of their own, if something was loaded or unloaded. Does not wait: until
 /// they are ready, stacks that need them are walked the slow way.
@@ -13,6 +15,7 @@ pub(crate) fn refresh() {
     }
     let _own = Suspended::new();
     // Without a thread to spare the next profile tries again.
-    let work = || on_own_thread(c"debug-pprof-cfi", || record::delta().refresh());
-    let _ = thread::Builder::new().spawn(work);
+    bare_thread::run_alone(STACK, || {
+        on_own_thread(c"debug-pprof-cfi", || record::delta().refresh());
+    });
 }

@@ -4,7 +4,6 @@
 //! caller; and sampling is off there.
 
 use std::sync::Arc;
-use std::thread;
 
 use super::effort::Effort;
 use super::image::{self, Image};
@@ -12,6 +11,7 @@ use super::ranges::Wanted;
 #[cfg(feature = "http")]
 use super::symbol_table;
 use super::{Depth, Found, module};
+use crate::profile::bare_thread;
 use crate::profile::mappings::Mapping;
 use crate::profile::own_thread::on_own_thread;
 use crate::stack::ReturnAddress;
@@ -105,18 +105,12 @@ fn for_each_file(
     if addresses.is_empty() {
         return;
     }
-    thread::scope(|scope| {
-        let thread = thread::Builder::new().stack_size(STACK);
-        let work = || {
-            on_own_thread(c"debug-pprof-sym", || {
-                for file in files(addresses) {
-                    with_image(&file, &mut work);
-                }
-            });
-        };
-        if let Ok(thread) = thread.spawn_scoped(scope, work) {
-            // Joined, so that a panic ends there.
-            let _ = thread.join();
-        }
+    // Waited for, so that a panic ends there.
+    bare_thread::run_and_wait(STACK, || {
+        on_own_thread(c"debug-pprof-sym", || {
+            for file in files(addresses) {
+                with_image(&file, &mut work);
+            }
+        });
     });
 }

@@ -2,6 +2,8 @@
 
 use core::ffi::{c_int, c_void};
 use core::hint::black_box;
+use core::ptr;
+use std::sync::Mutex;
 
 use super::objects::{Object, Objects, Reader};
 use super::rule::Step;
@@ -9,9 +11,12 @@ use super::*;
 use crate::limits::Limits;
 use crate::stack::unsynchronized;
 
-fn refreshed() -> Delta {
-    let delta = Delta::new();
+/// Kept for good, as a program's, and where a leak checker finds its tables.
+fn refreshed() -> &'static Delta {
+    static ALL: Mutex<Vec<&Delta>> = Mutex::new(Vec::new());
+    let delta = Box::leak(Box::new(Delta::new()));
     delta.refresh();
+    ALL.lock().unwrap().push(delta);
     delta
 }
 
@@ -62,7 +67,7 @@ fn a_stack_of_any_depth_is_what_backtrace_finds() {
     let delta = refreshed();
     for frames in 0..200 {
         under(frames, &mut |own_frame| {
-            let (tables, backtrace) = both(&delta, own_frame, Limits::MAX_DEPTH);
+            let (tables, backtrace) = both(delta, own_frame, Limits::MAX_DEPTH);
             assert_eq!(tables.frames(), backtrace.frames());
             assert_eq!(tables.is_truncated(), backtrace.is_truncated());
         });
@@ -74,7 +79,7 @@ fn the_leaf_side_is_kept_at_any_limit() {
     let delta = refreshed();
     under(40, &mut |own_frame| {
         for depth in 1..60 {
-            let (tables, backtrace) = both(&delta, own_frame, depth);
+            let (tables, backtrace) = both(delta, own_frame, depth);
             assert_eq!(tables.frames(), backtrace.frames());
             assert_eq!(tables.is_truncated(), backtrace.is_truncated());
         }
@@ -94,7 +99,7 @@ fn frames_of_a_c_library_that_calls_back_are_found() {
         0
     }
     std::thread_local! {
-        static DELTA: Delta = refreshed();
+        static DELTA: &'static Delta = refreshed();
     }
     let mut values = [3_u64, 1, 2];
     // SAFETY: three values of eight bytes; `compare` has the signature that is called for.
@@ -199,7 +204,7 @@ unsafe extern "C" {
 fn an_ordinary_frame_that_is_marked_as_a_signals_is_followed() {
     let delta = refreshed();
     // SAFETY: calls back once with the tables.
-    unsafe { marked_as_a_signals(compare_here, (&raw const delta).cast_mut().cast()) };
+    unsafe { marked_as_a_signals(compare_here, ptr::from_ref(delta).cast_mut().cast()) };
 }
 
 #[test]
@@ -215,7 +220,7 @@ fn a_stack_that_was_switched_under_a_frame_pointer_is_followed() {
         unsafe {
             on_another_stack(
                 compare_here,
-                (&raw const delta).cast_mut().cast(),
+                ptr::from_ref(delta).cast_mut().cast(),
                 end.as_ptr(),
             )
         };
@@ -255,7 +260,11 @@ fn a_garbage_frame_pointer_ends_the_stack_and_not_the_process() {
     for frame_pointer in garbage.into_iter().chain([readable]) {
         // SAFETY: calls back once with the tables, and gives back the frame pointer it was called with.
         unsafe {
-            with_a_garbage_frame_pointer(walk, (&raw const delta).cast_mut().cast(), frame_pointer)
+            with_a_garbage_frame_pointer(
+                walk,
+                ptr::from_ref(delta).cast_mut().cast(),
+                frame_pointer,
+            )
         };
     }
     assert!(delta.stopped() > 0);

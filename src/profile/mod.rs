@@ -12,6 +12,7 @@ mod empty;
 mod encoder;
 mod frames;
 mod heap;
+mod loader;
 mod mappings;
 mod mem_stats;
 mod own_thread;

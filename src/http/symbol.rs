@@ -6,14 +6,17 @@ use crate::profile;
 
 /// Go's answer to a `+`-separated list of call addresses. Addresses without a name are left out; the first line
 /// says only that names can be asked for at all.
+///
+/// One address asked for ten thousand times has one line, where Go writes ten thousand: the size of the answer is not for
+/// the client to choose.
 pub(super) fn names(list: &[u8]) -> String {
     let mut answer = String::from("num_symbols: 1\n");
     let addresses = list.split(|&byte| byte == b'+').filter_map(address);
     let addresses: Vec<usize> = addresses.filter(|&address| address != 0).collect();
-    for (address, name) in profile::symbol_names(&addresses) {
+    profile::symbol_names(addresses, &mut |address, name| {
         // Writing to a String cannot fail.
         let _ = writeln!(answer, "{address:#x} {name}");
-    }
+    });
     answer
 }
 

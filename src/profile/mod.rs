@@ -69,13 +69,14 @@ pub(crate) fn bucket_count() -> usize {
     record::counters().buckets
 }
 
-/// The linker (mangled) names of the functions that contain `addresses`, call addresses; those without are left out.
+/// Hands `named` the linker (mangled) names of the functions that contain `addresses`, call addresses: each once, in
+/// their order as numbers; those that have none are left out.
 #[cfg(feature = "http")]
-pub(crate) fn symbol_names(addresses: &[usize]) -> Vec<(usize, String)> {
+pub(crate) fn symbol_names(addresses: Vec<usize>, named: &mut (dyn FnMut(usize, &str) + Send)) {
     let _own = Suspended::new();
     PROFILES
         .symbols
-        .linker_names(addresses, &mappings::Mappings::read())
+        .linker_names(addresses, &mappings::Mappings::read(), named);
 }
 
 /// Runs `work` with sampling off on this thread: what the profiler allocates for itself is neither sampled nor

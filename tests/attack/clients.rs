@@ -76,9 +76,10 @@ pub(crate) fn ask_until(addr: SocketAddr, request: &[u8], end: Instant) -> io::R
     try_read_answer(&mut stream, request)
 }
 
-/// The status of the answer to `request`; 0 if there is none.
+/// The status of the answer to `request`, which must come, at its time; 0 if the connection ends without.
 pub(crate) fn status(addr: SocketAddr, request: &[u8]) -> u16 {
-    ask(addr, request).map_or(0, |answer| answer.status)
+    let answer = ask_until(addr, request, Instant::now() + super::HANG);
+    answer.map_or(0, |answer| answer.status)
 }
 
 /// Closes with a reset instead of an end.

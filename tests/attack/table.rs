@@ -204,7 +204,7 @@ fn length(server: &Process, length: &str) -> Vec<TcpStream> {
     let headers = format!("Content-Length: {length}\r\n");
     for request in [post("symbol", &headers, ""), get_with("heap", &headers)] {
         // Whatever the answer is.
-        let _ = status(server.addr, &request);
+        let _ = ask(server.addr, &request);
         drop(send(server.addr, &request));
     }
     Vec::new()

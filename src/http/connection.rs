@@ -58,7 +58,10 @@ pub(super) fn refuse(stream: &Stream, policy: &Policy) {
 
 /// [`refuse`] for the accept thread, which never waits.
 pub(super) fn refuse_now(stream: &Stream) {
-    stream.write_now(&on_the_wire(&too_many(), false));
+    let refusal = too_many();
+    let head = on_the_wire(&refusal, false);
+    // In one piece: a second write could find the client gone, and its answer cut off.
+    stream.write_now(&[head, refusal.body].concat());
 }
 
 fn answer(

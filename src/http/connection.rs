@@ -82,24 +82,7 @@ fn answer(
 
 /// The body of a `POST`. Any other method's body is ignored, and never waited for.
 fn read_body(stream: &Stream, head: &mut Head, deadline: Deadline) -> Result<Vec<u8>, Response> {
-    if head.has("Transfer-Encoding") {
-        let message = "Transfer-Encoding is not accepted; send a Content-Length";
-        return Err(Response::error(411, message));
-    }
-    if head.method != "POST" {
-        return Ok(Vec::new());
-    }
-    let length = match head.value("Content-Length")? {
-        None => 0,
-        Some(digits) if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) => {
-            return Err(malformed("the Content-Length is not a number"));
-        }
-        // Digits that do not fit are a number too large.
-        Some(digits) => digits.parse().unwrap_or(usize::MAX),
-    };
-    if length > MAX_BODY_BYTES {
-        return Err(Response::body_too_long());
-    }
+    let length = content_length(head)?;
     let mut body = std::mem::take(&mut head.rest);
     if body.len() < length && head.minor_version > 0 {
         match head.value("Expect")? {
@@ -127,6 +110,29 @@ fn read_body(stream: &Stream, head: &mut Head, deadline: Deadline) -> Result<Vec
     Ok(body)
 }
 
+/// The length of the body that is to be read, 0 for every method but `POST`.
+pub(super) fn content_length(head: &Head) -> Result<usize, Response> {
+    if head.has("Transfer-Encoding") {
+        let message = "Transfer-Encoding is not accepted; send a Content-Length";
+        return Err(Response::error(411, message));
+    }
+    if head.method != "POST" {
+        return Ok(0);
+    }
+    let length = match head.value("Content-Length")? {
+        None => 0,
+        Some(digits) if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) => {
+            return Err(malformed("the Content-Length is not a number"));
+        }
+        // Digits that do not fit are a number too large.
+        Some(digits) => digits.parse().unwrap_or(usize::MAX),
+    };
+    if length > MAX_BODY_BYTES {
+        return Err(Response::body_too_long());
+    }
+    Ok(length)
+}
+
 fn finish(stream: &Stream, response: &Response, is_head: bool, timeout: Duration) {
     let bytes = on_the_wire(response, is_head);
     let deadline = Deadline::after(timeout);
@@ -141,7 +147,7 @@ fn finish(stream: &Stream, response: &Response, is_head: bool, timeout: Duration
 }
 
 /// The status line and headers. The answer to a `HEAD` has no length, because nothing was built to measure.
-fn on_the_wire(response: &Response, is_head: bool) -> Vec<u8> {
+pub(super) fn on_the_wire(response: &Response, is_head: bool) -> Vec<u8> {
     let mut head = format!(
         "HTTP/1.1 {} {}\r\n",
         response.status,
@@ -167,7 +173,7 @@ fn cut_off() -> Response {
     Response::error(408, "the body did not arrive in time")
 }
 
-fn reason(status: u16) -> &'static str {
+pub(super) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         307 => "Temporary Redirect",

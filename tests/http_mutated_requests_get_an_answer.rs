@@ -5,15 +5,10 @@
 //! The seed is printed, and can be given again as `STATISTICS_SEED`.
 #![cfg(feature = "http")]
 
-#[path = "statistics/random.rs"]
-mod generator;
 mod http_client;
 mod local_server;
 mod mutations;
-/// Under the name by which `mutations` knows it.
-mod statistics {
-    pub(crate) use crate::generator::Random;
-}
+mod statistics;
 
 use std::io::{Read, Write};
 use std::net::Shutdown;

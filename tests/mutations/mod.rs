@@ -48,6 +48,20 @@ const TOKENS: &[&[u8]] = &[
     b"X: y\r\n",
 ];
 
+/// What a number is replaced with.
+const NUMBERS: &[&[u8]] = &[
+    b"0",
+    b"-1",
+    b"+1",
+    b"1e9",
+    b"",
+    b"65536",
+    b"524289",
+    b"9223372036854775808",
+    b"18446744073709551615",
+    b"99999999999999999999999999",
+];
+
 /// A known head with one to eight changes.
 pub(crate) fn head(random: &mut Random) -> Vec<u8> {
     let mut bytes = pick(random, HEADS).to_vec();
@@ -64,7 +78,7 @@ fn pick<'a>(random: &mut Random, from: &[&'a [u8]]) -> &'a [u8] {
 fn change(bytes: &mut Vec<u8>, random: &mut Random) {
     let at = random.below(bytes.len() + 1);
     let end = at + random.below(bytes.len() - at + 1);
-    match random.below(8) {
+    match random.below(10) {
         0 => bytes.truncate(at),
         1 => drop(bytes.drain(at..end)),
         2 => insert(bytes, at, &[random.next() as u8]),
@@ -78,6 +92,20 @@ fn change(bytes: &mut Vec<u8>, random: &mut Random) {
             let from = random.below(other.len());
             bytes.truncate(at);
             bytes.extend_from_slice(&other[from..]);
+        }
+        7 | 8 => {
+            let is_digit = |byte: &u8| byte.is_ascii_digit();
+            let start = at
+                + bytes[at..]
+                    .iter()
+                    .take_while(|byte| !is_digit(byte))
+                    .count();
+            let length = bytes[start..]
+                .iter()
+                .take_while(|byte| is_digit(byte))
+                .count();
+            let number = pick(random, NUMBERS).iter().copied();
+            bytes.splice(start..start + length, number);
         }
         _ => {
             if let Some(byte) = bytes.get_mut(at) {

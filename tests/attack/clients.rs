@@ -76,10 +76,16 @@ pub(crate) fn ask_until(addr: SocketAddr, request: &[u8], end: Instant) -> io::R
     try_read_answer(&mut stream, request)
 }
 
-/// The status of the answer to `request`, which must come, at its time; 0 if the connection ends without.
+/// The status of the answer to `request`. A server that others keep busy is asked again.
 pub(crate) fn status(addr: SocketAddr, request: &[u8]) -> u16 {
-    let answer = ask_until(addr, request, Instant::now() + super::HANG);
-    answer.map_or(0, |answer| answer.status)
+    let end = Instant::now() + super::HANG;
+    loop {
+        match ask_until(addr, request, end) {
+            Ok(answer) if answer.status != 503 => return answer.status,
+            _ if Instant::now() >= end => return 0,
+            _ => thread::sleep(Duration::from_millis(5)),
+        }
+    }
 }
 
 /// Closes with a reset instead of an end.

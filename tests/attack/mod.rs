@@ -21,7 +21,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const SLOW_MACHINE: u32 = 20;
 
 /// For what is asked before any attack.
-const HANG: Duration = Duration::from_secs(60);
+pub(crate) const HANG: Duration = Duration::from_secs(60);
 
 /// What a process may have grown by, in KiB: the allocator's arenas of as many threads as there may be connections.
 const GROWTH_KIB: u64 = 8 * 1024;

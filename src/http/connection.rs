@@ -136,11 +136,11 @@ pub(super) fn content_length(head: &Head) -> Result<usize, Response> {
 fn finish(stream: &Stream, response: &Response, is_head: bool, timeout: Duration) {
     let bytes = on_the_wire(response, is_head);
     let deadline = Deadline::after(timeout);
-    let body = if is_head { &[][..] } else { &response.body };
     // A client that went away, or is too slow, has no use for an error, and nobody else can act on one.
+    let mut parts = response.parts().take_while(|_| !is_head);
     let written = stream
         .write_all(&bytes, deadline)
-        .and_then(|()| stream.write_all(body, deadline));
+        .and_then(|()| parts.try_for_each(|part| stream.write_all(part, deadline)));
     if written.is_ok() {
         stream.linger();
     }
@@ -159,7 +159,8 @@ pub(super) fn on_the_wire(response: &Response, is_head: bool) -> Vec<u8> {
     }
     let _ = write!(head, "Date: {}\r\n", imf_fixdate(SystemTime::now()));
     if !is_head {
-        let _ = write!(head, "Content-Length: {}\r\n", response.body.len());
+        let length: usize = response.parts().map(<[u8]>::len).sum();
+        let _ = write!(head, "Content-Length: {length}\r\n");
     }
     head.push_str("Connection: close\r\n\r\n");
     head.into_bytes()

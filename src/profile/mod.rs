@@ -16,6 +16,7 @@ mod loader;
 mod mappings;
 mod mem_stats;
 mod own_thread;
+mod pieces;
 mod pprof;
 #[rustfmt::skip]
 #[allow(
@@ -50,6 +51,8 @@ pub use self::heap::{HeapProfile, HeapRecord, HeapValues};
 pub use self::mem_stats::{MemStats, ProfilerStats, mem_stats};
 #[cfg(feature = "http")]
 pub(crate) use self::own_thread::on_own_thread;
+#[cfg(feature = "http")]
+pub(crate) use self::pieces::Pieces;
 pub(crate) use self::unwind_tables::refresh as refresh_unwind_tables;
 
 /// What this room remembers between profiles.

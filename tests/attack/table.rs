@@ -54,7 +54,7 @@ pub(crate) const DEADLY: &[Attack] = attacks! {
     "resets before the server accepts" => |server| {
         for _ in 0..300 {
             open(server.addr).into_iter().for_each(reset);
-            send(server.addr, &get("heap")).into_iter().for_each(reset);
+            send(server.addr, &get("")).into_iter().for_each(reset);
         }
         Vec::new()
     },
@@ -210,10 +210,10 @@ fn length(server: &Process, length: &str) -> Vec<TcpStream> {
     Vec::new()
 }
 
-/// A request with an answer of a hundred kilobytes, three times what the kernels hold for a [`narrow`](super::clients::narrow)
+/// A request with an answer of 800 KB, thirty times what the kernels hold for a [`narrow`](super::clients::narrow)
 /// client.
 pub(super) fn large(server: &Process) -> Vec<u8> {
-    const ADDRESSES: usize = 1000;
+    const ADDRESSES: usize = 8000;
     let step = server.code.len() / ADDRESSES;
     let addresses = server.code.clone().step_by(step.max(1));
     let addresses: Vec<_> = addresses.map(|address| format!("{address:#x}")).collect();

@@ -12,7 +12,7 @@ fn main() {
     attacked_server::run(|| {
         let server = Server::builder()
             .addr("127.0.0.1:0")
-            .head_timeout(Duration::from_millis(500))
+            .head_timeout(Duration::from_secs(1))
             .write_timeout(Duration::from_secs(1))
             .start()
             .expect("a server");

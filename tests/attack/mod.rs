@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use process::{Held, Process};
 
 /// The endpoint must have answered by then, unless it is the machine that is slow: a server that needs longer than a
-/// hundredth of it for an answer before the attack has as many times longer after it: an attack leaves dozens to answer.
+/// three-hundredth of it for an answer before the attack has as many times longer after it: an attack leaves dozens to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-const SLOW_MACHINE: u32 = 100;
+const SLOW_MACHINE: u32 = 300;
 
 /// For what is asked before any attack.
 pub(crate) const HANG: Duration = Duration::from_secs(60);

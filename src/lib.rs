@@ -72,6 +72,10 @@ mod profile;
 mod record;
 mod scale;
 mod stack;
+// What the integration tests make requests of, for the unit tests too.
+#[cfg(all(test, feature = "http"))]
+#[path = "../tests/mutations/mod.rs"]
+mod mutations;
 // The checks of the statistical tests, for the unit tests too.
 #[cfg(test)]
 #[path = "../tests/statistics/mod.rs"]

@@ -39,3 +39,16 @@ fn a_client_that_waits_for_100_gets_it() {
     stream.write_all(b"0x1").expect("write");
     assert_eq!(read_answer(&mut stream, head.as_bytes()).status, 200);
 }
+
+#[test]
+fn the_client_does_not_choose_the_answers_size() {
+    let addr = debug_pprof::serve("127.0.0.1:0").expect("a server");
+    let here = the_client_does_not_choose_the_answers_size as fn() as usize;
+    let body = format!("{here:#x}+").repeat(10_000);
+    let head = "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\n";
+    let length = format!("Content-Length: {}\r\n\r\n", body.len());
+    let answer = exchange(addr, format!("{head}{length}{body}").as_bytes());
+    // Its name once, or not at all where there are no names.
+    let lines = 1 + usize::from(cfg!(feature = "symbolize"));
+    assert_eq!(answer.text().lines().count(), lines);
+}

@@ -24,6 +24,9 @@ const MAX_REFUSALS: usize = 8;
 /// would spin; longer, it would take longer to come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// The same where clients were let go of to have their descriptors, which takes them a moment.
+const LET_GO_PAUSE: Duration = Duration::from_millis(1);
+
 /// Time for the answers that are on their way when the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 const STOP_POLL: Duration = Duration::from_millis(5);
@@ -33,6 +36,8 @@ struct Open {
     thread: JoinHandle<()>,
     /// The thread owns the socket and closes it by ending.
     stream: Weak<Stream>,
+    /// Whether it is one of [`MAX_REFUSALS`].
+    is_refusal: bool,
 }
 
 /// Accepts until `policy` says stop, then winds down. Joined, no thread of the server is left.
@@ -48,9 +53,9 @@ pub(super) fn run(listener: Listener, policy: &Arc<Policy>) {
             Ok(stream) => {
                 let stream = Arc::new(stream);
                 let started = if let Some(permit) = connections.try_take() {
-                    spawn(&stream, permit, policy, converse)
+                    spawn(&stream, permit, policy, false)
                 } else if let Some(permit) = refusals.try_take() {
-                    spawn(&stream, permit, policy, refuse)
+                    spawn(&stream, permit, policy, true)
                 } else {
                     Err(ErrorKind::WouldBlock.into())
                 };
@@ -62,7 +67,7 @@ pub(super) fn run(listener: Listener, policy: &Arc<Policy>) {
             Err(error) => match error.kind() {
                 // The client was faster in going than we in accepting.
                 ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
-                _ => thread::sleep(ACCEPT_PAUSE),
+                _ => thread::sleep(let_go(&open)),
             },
         }
     }
@@ -70,13 +75,29 @@ pub(super) fn run(listener: Listener, policy: &Arc<Policy>) {
     wind_down(open);
 }
 
+/// What can be done for a process that has no descriptor left: whoever has been refused already keeps none. Where each
+/// of them may take its second to leave, a queue of silent clients stands before everybody else for minutes. Returns how
+/// long to wait.
+fn let_go(open: &[Open]) -> Duration {
+    let mut pause = ACCEPT_PAUSE;
+    for one in open.iter().filter(|one| one.is_refusal) {
+        if let Some(stream) = one.stream.upgrade() {
+            // The refusal still goes out; what ends is the wait for the client's end.
+            stream.shut(Shutdown::Read);
+            pause = LET_GO_PAUSE;
+        }
+    }
+    pause
+}
+
 fn spawn(
     stream: &Arc<Stream>,
     permit: Permit,
     policy: &Arc<Policy>,
-    serve: fn(&Stream, &Policy),
+    is_refusal: bool,
 ) -> io::Result<Open> {
     let (owned, policy) = (Arc::clone(stream), Arc::clone(policy));
+    let serve = if is_refusal { refuse } else { converse };
     let thread = thread::Builder::new()
         .stack_size(STACK_BYTES)
         .spawn(move || {
@@ -88,6 +109,7 @@ fn spawn(
     Ok(Open {
         thread,
         stream: Arc::downgrade(stream),
+        is_refusal,
     })
 }
 

@@ -58,7 +58,10 @@ pub(super) fn refuse(stream: &Stream, policy: &Policy) {
 
 /// [`refuse`] for the accept thread, which never waits.
 pub(super) fn refuse_now(stream: &Stream) {
-    stream.write_now(&on_the_wire(&too_many(), false));
+    let refusal = too_many();
+    let head = on_the_wire(&refusal, false);
+    // In one piece: a second write could find the client gone, and its answer cut off.
+    stream.write_now(&[head, refusal.body].concat());
 }
 
 fn answer(
@@ -79,24 +82,7 @@ fn answer(
 
 /// The body of a `POST`. Any other method's body is ignored, and never waited for.
 fn read_body(stream: &Stream, head: &mut Head, deadline: Deadline) -> Result<Vec<u8>, Response> {
-    if head.has("Transfer-Encoding") {
-        let message = "Transfer-Encoding is not accepted; send a Content-Length";
-        return Err(Response::error(411, message));
-    }
-    if head.method != "POST" {
-        return Ok(Vec::new());
-    }
-    let length = match head.value("Content-Length")? {
-        None => 0,
-        Some(digits) if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) => {
-            return Err(malformed("the Content-Length is not a number"));
-        }
-        // Digits that do not fit are a number too large.
-        Some(digits) => digits.parse().unwrap_or(usize::MAX),
-    };
-    if length > MAX_BODY_BYTES {
-        return Err(Response::body_too_long());
-    }
+    let length = content_length(head)?;
     let mut body = std::mem::take(&mut head.rest);
     if body.len() < length && head.minor_version > 0 {
         match head.value("Expect")? {
@@ -124,21 +110,44 @@ fn read_body(stream: &Stream, head: &mut Head, deadline: Deadline) -> Result<Vec
     Ok(body)
 }
 
+/// The length of the body that is to be read, 0 for every method but `POST`.
+pub(super) fn content_length(head: &Head) -> Result<usize, Response> {
+    if head.has("Transfer-Encoding") {
+        let message = "Transfer-Encoding is not accepted; send a Content-Length";
+        return Err(Response::error(411, message));
+    }
+    if head.method != "POST" {
+        return Ok(0);
+    }
+    let length = match head.value("Content-Length")? {
+        None => 0,
+        Some(digits) if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) => {
+            return Err(malformed("the Content-Length is not a number"));
+        }
+        // Digits that do not fit are a number too large.
+        Some(digits) => digits.parse().unwrap_or(usize::MAX),
+    };
+    if length > MAX_BODY_BYTES {
+        return Err(Response::body_too_long());
+    }
+    Ok(length)
+}
+
 fn finish(stream: &Stream, response: &Response, is_head: bool, timeout: Duration) {
     let bytes = on_the_wire(response, is_head);
     let deadline = Deadline::after(timeout);
-    let body = if is_head { &[][..] } else { &response.body };
     // A client that went away, or is too slow, has no use for an error, and nobody else can act on one.
+    let mut parts = response.parts().take_while(|_| !is_head);
     let written = stream
         .write_all(&bytes, deadline)
-        .and_then(|()| stream.write_all(body, deadline));
+        .and_then(|()| parts.try_for_each(|part| stream.write_all(part, deadline)));
     if written.is_ok() {
         stream.linger();
     }
 }
 
 /// The status line and headers. The answer to a `HEAD` has no length, because nothing was built to measure.
-fn on_the_wire(response: &Response, is_head: bool) -> Vec<u8> {
+pub(super) fn on_the_wire(response: &Response, is_head: bool) -> Vec<u8> {
     let mut head = format!(
         "HTTP/1.1 {} {}\r\n",
         response.status,
@@ -150,7 +159,8 @@ fn on_the_wire(response: &Response, is_head: bool) -> Vec<u8> {
     }
     let _ = write!(head, "Date: {}\r\n", imf_fixdate(SystemTime::now()));
     if !is_head {
-        let _ = write!(head, "Content-Length: {}\r\n", response.body.len());
+        let length: usize = response.parts().map(<[u8]>::len).sum();
+        let _ = write!(head, "Content-Length: {length}\r\n");
     }
     head.push_str("Connection: close\r\n\r\n");
     head.into_bytes()
@@ -164,7 +174,7 @@ fn cut_off() -> Response {
     Response::error(408, "the body did not arrive in time")
 }
 
-fn reason(status: u16) -> &'static str {
+pub(super) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         307 => "Temporary Redirect",

@@ -58,7 +58,7 @@ impl Head {
     }
 
     /// The head that `bytes` begin with, `None` if it is not complete.
-    fn parse(bytes: &[u8]) -> Result<Option<Head>, Response> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Option<Head>, Response> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
         let parsed = request.parse(bytes).map_err(|error| match error {

@@ -26,6 +26,8 @@ mod host;
 mod index;
 mod limits;
 mod listener;
+#[cfg(any(test, fuzzing))]
+mod offline;
 mod profiles;
 mod query;
 mod request;
@@ -46,6 +48,9 @@ pub use limits::{
     DEFAULT_ADDR, DEFAULT_HEAD_TIMEOUT, DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_SECONDS,
     DEFAULT_WRITE_TIMEOUT, MAX_BODY_BYTES, MAX_HEAD_BYTES,
 };
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use offline::status as status_offline;
 pub use request::Request;
 pub use response::Response;
 pub use routes::respond;

@@ -42,14 +42,14 @@ pub(super) fn answer(
     })
 }
 
-fn text(source: Source) -> Result<Vec<u8>, Response> {
+fn text(source: Source) -> Result<Vec<Vec<u8>>, Response> {
     match source {
         Source::Memory(_) => Ok(capture()?.to_text()),
-        Source::Nowhere(shape) => Ok(shape.text.as_bytes().to_vec()),
+        Source::Nowhere(shape) => Ok(vec![shape.text.as_bytes().to_vec()]),
     }
 }
 
-fn snapshot(source: Source, symbolize: bool) -> Result<Vec<u8>, Response> {
+fn snapshot(source: Source, symbolize: bool) -> Result<Vec<Vec<u8>>, Response> {
     match source {
         Source::Memory(default) => Ok(capture()?.to_pprof(view(default, symbolize))),
         Source::Nowhere(shape) => Ok(empty(shape.sample_types, None)),
@@ -62,7 +62,7 @@ fn growth(
     length: Duration,
     gone: &mut dyn FnMut() -> bool,
     limits: &RouteLimits,
-) -> Result<Vec<u8>, Response> {
+) -> Result<Vec<Vec<u8>>, Response> {
     match source {
         Source::Memory(default) => {
             let earlier = delta::across(length, gone, limits, capture)?;
@@ -91,7 +91,7 @@ fn view(default_sample_type: DefaultSampleType, symbolize: bool) -> PprofView {
     }
 }
 
-fn empty(sample_types: &[(&str, &str)], duration: Option<Duration>) -> Vec<u8> {
+fn empty(sample_types: &[(&str, &str)], duration: Option<Duration>) -> Vec<Vec<u8>> {
     let period_type = sample_types.first().copied().unwrap_or_default();
     profile::empty_pprof(sample_types, period_type, 1, duration)
 }

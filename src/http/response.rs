@@ -14,6 +14,10 @@ pub struct Response {
     pub headers: Vec<(&'static str, String)>,
     /// The body; empty in the answer to a `HEAD`.
     pub body: Vec<u8>,
+    /// What a server writes behind `body`, and [`respond`](super::respond) puts there: large answers come in pieces. In
+    /// one piece each would raise the size from which glibc returns memory to the system, for all of its arenas, and
+    /// each connection that is served would leave one a few megabytes bigger.
+    pub(super) pieces: Vec<Vec<u8>>,
 }
 
 impl Response {
@@ -32,6 +36,7 @@ impl Response {
             status,
             headers: vec![("Cache-Control", "no-store".to_owned())],
             body: Vec::new(),
+            pieces: Vec::new(),
         }
     }
 
@@ -58,21 +63,22 @@ impl Response {
     }
 
     /// 200 with plain text.
-    pub(super) fn text(body: Vec<u8>) -> Response {
-        Response::new(200)
-            .with_type("text/plain; charset=utf-8")
-            .with_body(body)
+    pub(super) fn text(body: Vec<Vec<u8>>) -> Response {
+        let mut response = Response::new(200).with_type("text/plain; charset=utf-8");
+        response.pieces = body;
+        response
     }
 
     /// 200 with a gzipped profile. Alloy refuses any other content type.
-    pub(super) fn profile(filename: &str, body: Vec<u8>) -> Response {
-        Response::new(200)
+    pub(super) fn profile(filename: &str, body: Vec<Vec<u8>>) -> Response {
+        let mut response = Response::new(200)
             .with_type("application/octet-stream")
             .with_header(
                 "Content-Disposition",
                 format!("attachment; filename=\"{filename}\""),
-            )
-            .with_body(body)
+            );
+        response.pieces = body;
+        response
     }
 
     /// What Go's `http.Error` writes: one line of text.
@@ -103,6 +109,24 @@ impl Response {
     /// What `HEAD` gets of this answer.
     pub(super) fn without_body(mut self) -> Response {
         self.body = Vec::new();
+        self.pieces = Vec::new();
         self
+    }
+
+    /// With all of the body in `body`.
+    pub(super) fn in_one_piece(mut self) -> Response {
+        if self.body.is_empty() {
+            self.body = self.pieces.concat();
+        } else {
+            self.body.extend(self.pieces.iter().flatten());
+        }
+        self.pieces = Vec::new();
+        self
+    }
+
+    /// The body, and all of it.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let pieces = self.pieces.iter().map(Vec::as_slice);
+        std::iter::once(self.body.as_slice()).chain(pieces)
     }
 }

@@ -33,7 +33,7 @@ const MOUNT: &str = "/debug/pprof";
 /// assert_eq!(response.body, b"goroutine profile: total 0\n");
 /// ```
 pub fn respond(request: &Request) -> Response {
-    respond_until(request, &mut || false, &RouteLimits::default())
+    respond_until(request, &mut || false, &RouteLimits::default()).in_one_piece()
 }
 
 /// [`respond`] with a question that is asked a few times a second while a delta waits: is the client gone?
@@ -149,7 +149,7 @@ fn cmdline(limits: &RouteLimits) -> Response {
     let arguments: Vec<_> = env::args_os()
         .map(|argument| argument.into_encoded_bytes())
         .collect();
-    Response::text(arguments.join(&0))
+    Response::text(vec![arguments.join(&0)])
 }
 
 fn symbols(request: &Request) -> Response {
@@ -158,5 +158,5 @@ fn symbols(request: &Request) -> Response {
         "POST" => request.body.as_slice(),
         _ => request.raw_query().as_bytes(),
     };
-    Response::text(symbol::names(list).into_bytes())
+    Response::text(symbol::names(list))
 }

@@ -73,11 +73,13 @@ impl Stream {
         Ok(())
     }
 
-    /// Writes as much of `bytes` as goes without waiting.
+    /// Writes as much of `bytes` as goes without waiting, and ends our side. What the client has sent so far is thrown
+    /// away first: closed while it lies unread, the socket is reset, and the client loses the answer.
     pub(super) fn write_now(&self, bytes: &[u8]) {
-        if self.set_nonblocking(true).is_ok() {
+        if self.set_nonblocking(true).is_ok() && !self.is_at_end() {
             // It is a courtesy to a client that is refused anyway.
             let _ = either!(self, socket => (&*socket).write(bytes));
+            self.shut(Shutdown::Write);
         }
     }
 
@@ -87,20 +89,22 @@ impl Stream {
         if self.set_nonblocking(true).is_err() {
             return true;
         }
-        let mut gone = false;
+        let gone = self.is_at_end();
+        self.set_nonblocking(false).is_err() || gone
+    }
+
+    /// Throws away what has come over a socket that does not block; true at its end.
+    fn is_at_end(&self) -> bool {
         // A client that never stops sending is there, and must not keep us here.
         for _ in 0..MAX_READS_AHEAD {
             match either!(self, socket => (&*socket).read(&mut [0; 1024])) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Ok(0) | Err(_) => {
-                    gone = true;
-                    break;
-                }
+                Ok(0) | Err(_) => return true,
             }
         }
-        self.set_nonblocking(false).is_err() || gone
+        false
     }
 
     /// Ends our side, and waits a moment for the client to end its own. A socket that is closed while bytes from

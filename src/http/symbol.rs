@@ -2,19 +2,26 @@
 
 use std::fmt::Write;
 
-use crate::profile;
+use crate::profile::{self, Pieces};
 
 /// Go's answer to a `+`-separated list of call addresses. Addresses without a name are left out; the first line
-/// says only that names can be asked for at all.
-pub(super) fn names(list: &[u8]) -> String {
-    let mut answer = String::from("num_symbols: 1\n");
+/// says only that names can be asked for at all. In pieces.
+///
+/// One address asked for ten thousand times has one line, where Go writes ten thousand: the size of the answer is not for
+/// the client to choose.
+pub(super) fn names(list: &[u8]) -> Vec<Vec<u8>> {
+    let mut answer = Pieces::default();
+    answer.add(b"num_symbols: 1\n");
+    let mut line = String::new();
     let addresses = list.split(|&byte| byte == b'+').filter_map(address);
     let addresses: Vec<usize> = addresses.filter(|&address| address != 0).collect();
-    for (address, name) in profile::symbol_names(&addresses) {
+    profile::symbol_names(addresses, &mut |address, name| {
         // Writing to a String cannot fail.
-        let _ = writeln!(answer, "{address:#x} {name}");
-    }
-    answer
+        let _ = writeln!(line, "{address:#x} {name}");
+        answer.add(line.as_bytes());
+        line.clear();
+    });
+    answer.0
 }
 
 /// A number as Go's `ParseUint` with base 0 reads it: `0x1f`, `0o17`, `017`, `0b11` or decimal.

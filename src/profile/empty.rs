@@ -16,7 +16,7 @@ pub(crate) fn empty_pprof(
     period_type: (&str, &str),
     period: i64,
     duration: Option<Duration>,
-) -> Vec<u8> {
+) -> Vec<Vec<u8>> {
     let _own = Suspended::new();
     let mappings = Mappings::read();
     let frames = frames_of(&[], &mappings, false);
@@ -35,5 +35,5 @@ pub(crate) fn empty_pprof(
         duration_nanos: duration.map_or(0, nanos),
         ..Default::default()
     };
-    tables.finish(rest).unwrap_or_default().concat()
+    tables.finish(rest).unwrap_or_default()
 }

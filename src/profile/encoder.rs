@@ -3,12 +3,13 @@
 //! Protobuf messages that follow one another are one message: repeated fields are joined. So a profile never exists as a
 //! whole but compressed, and a scrape takes little from the program's heap.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use prost::Message;
 
+use super::pieces::Pieces;
 use super::proto;
 
 /// Level 1, as Go: the next saves 2 % for four times the time. See `src/design.md`, "Profiles".
@@ -88,29 +89,5 @@ impl Encoder {
     /// The compressed profile in pieces; None if the profile is larger than it may be.
     pub(super) fn finish(self) -> Option<Vec<Vec<u8>>> {
         (!self.is_over()).then(|| self.gzip.finish().unwrap_or_default().0)
-    }
-}
-
-/// Bytes of one piece: under 128 KiB, beyond which a free makes glibc keep more memory of the whole program from then on.
-const PIECE: usize = 64 << 10;
-
-/// Bytes that are added to without moving those before.
-#[derive(Debug, Default)]
-struct Pieces(Vec<Vec<u8>>);
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let last = self.0.last().map_or(PIECE, Vec::len);
-        if last + bytes.len() > PIECE {
-            self.0.push(Vec::with_capacity(PIECE.max(bytes.len())));
-        }
-        if let Some(piece) = self.0.last_mut() {
-            piece.extend_from_slice(bytes);
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

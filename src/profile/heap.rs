@@ -322,16 +322,20 @@ impl HeapProfile {
     /// # Errors
     /// [`Error::Write`] if `out` fails.
     pub fn write_text(&self, mut out: impl Write) -> Result<(), Error> {
-        out.write_all(&self.to_text()).map_err(Error::Write)
+        let parts = self.to_text();
+        parts
+            .iter()
+            .try_for_each(|part| out.write_all(part))
+            .map_err(Error::Write)
     }
 
     #[cfg(feature = "http")]
-    pub(crate) fn to_pprof(&self, view: PprofView) -> Vec<u8> {
+    pub(crate) fn to_pprof(&self, view: PprofView) -> Vec<Vec<u8>> {
         let _own = Suspended::new();
-        pprof::write(self, view).concat()
+        pprof::write(self, view)
     }
 
-    pub(crate) fn to_text(&self) -> Vec<u8> {
+    pub(crate) fn to_text(&self) -> Vec<Vec<u8>> {
         let _own = Suspended::new();
         text::write(self)
     }

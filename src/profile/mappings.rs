@@ -1,9 +1,10 @@
 //! Which file each address belongs to: `/proc/self/maps` joined with what the loader knows.
 
-use std::ffi::{c_int, c_void};
-use std::fs;
+use std::ffi::c_void;
 use std::sync::Arc;
+use std::{env, fs};
 
+use super::loader::{self, Object};
 use crate::stack::ReturnAddress;
 
 /// One executable segment in this process.
@@ -19,7 +20,7 @@ pub(super) struct Mapping {
     pub(super) file: String,
     /// Where the file was when it was loaded.
     pub(super) path: String,
-    /// Of the file, as the kernel numbers it.
+    /// Of the file, as the kernel numbers it; 0 if only the loader was there to ask.
     pub(super) inode: u64,
     /// Whether it is the program that this process runs.
     pub(super) is_main: bool,
@@ -32,9 +33,11 @@ pub(super) struct Mapping {
 impl Mapping {
     /// Whether it is the same part of the same file at the same place.
     pub(super) fn is_same_file(&self, other: &Mapping) -> bool {
+        // Where the kernel could not be asked for one of the two, the build id tells files of one path apart.
+        let is_unknown = (self.inode == 0 || other.inode == 0) && !self.build_id.is_empty();
         (self.start, self.limit, self.offset) == (other.start, other.limit, other.offset)
-            && self.build_id == other.build_id
-            && (self.inode, &self.path) == (other.inode, &other.path)
+            && (&self.build_id, &self.path) == (&other.build_id, &other.path)
+            && (self.inode == other.inode || is_unknown)
     }
 
     /// Whether it is of a file at all: the kernel's own code is not.
@@ -61,19 +64,24 @@ pub(super) struct Mappings {
 }
 
 impl Mappings {
-    /// Reads them anew. Empty where there is no `/proc`.
+    /// Reads them anew: from the kernel, or, where there is no `/proc` or no descriptor to read it with, from the
+    /// loader, which knows no inodes and may know another path to a library.
     pub(super) fn read() -> Self {
-        let maps = fs::read("/proc/self/maps").unwrap_or_default();
-        let main = fs::read_link("/proc/self/exe").unwrap_or_default();
-        let main = strip_deleted(&main.to_string_lossy()).to_owned();
-        let mut segments: Vec<Segment> = String::from_utf8_lossy(&maps)
-            .lines()
-            .filter_map(Segment::parse)
-            .collect();
-        // Stable: the rest stays in the order of addresses.
+        let objects = loader::objects();
+        let main = main_path();
+        let mut segments: Vec<Segment> = match fs::read("/proc/self/maps") {
+            Ok(maps) => {
+                let text = String::from_utf8_lossy(&maps);
+                text.lines().filter_map(Segment::parse).collect()
+            }
+            Err(_) => objects
+                .iter()
+                .filter_map(|object| Segment::of(object, &main))
+                .collect(),
+        };
+        // Stable: the rest stays in the order of addresses, or of loading.
         let is_main = |segment: &Segment| segment.path == main;
         segments.sort_by_key(|segment| !is_main(segment));
-        let objects = loaded_objects(segments.len());
         let join = |segment: Segment| {
             let object = objects.iter().find(|object| object.contains(segment.start));
             Arc::new(Mapping {
@@ -124,7 +132,15 @@ impl Mappings {
     }
 }
 
-/// An executable line of `/proc/self/maps`.
+/// The program's file. The link needs no descriptor; where there is no `/proc`, its first argument is what there is.
+fn main_path() -> String {
+    let link = fs::read_link("/proc/self/exe").ok();
+    let path = link.map(|link| strip_deleted(&link.to_string_lossy()).to_owned());
+    let argument = || Some(env::args_os().next()?.to_string_lossy().into_owned());
+    path.or_else(argument).unwrap_or_default()
+}
+
+/// An executable line of `/proc/self/maps`, or what stands for it.
 #[derive(Debug, PartialEq, Eq)]
 struct Segment {
     start: usize,
@@ -158,120 +174,27 @@ impl Segment {
             path: strip_deleted(rest).to_owned(),
         })
     }
+
+    /// The line that the kernel would have for an object's code. The program's own object has no name.
+    fn of(object: &Object, main: &str) -> Option<Self> {
+        let code = object.code()?;
+        let path = match object.name() {
+            name if name.is_empty() => main.to_owned(),
+            name => name,
+        };
+        Some(Segment {
+            start: code.start,
+            limit: code.limit,
+            offset: code.offset,
+            inode: 0,
+            path,
+        })
+    }
 }
 
 /// The path of a file that was replaced or removed while it runs.
 fn strip_deleted(path: &str) -> &str {
     path.strip_suffix(" (deleted)").unwrap_or(path)
-}
-
-/// Longest build id that is kept: SHA-1 has 20 bytes, SHA-256 has 32.
-const MAX_BUILD_ID: usize = 64;
-
-/// A file that the loader has loaded.
-#[derive(Debug, Clone, Copy)]
-struct Object {
-    bias: usize,
-    start: usize,
-    limit: usize,
-    build_id: [u8; MAX_BUILD_ID],
-    build_id_len: usize,
-}
-
-impl Object {
-    fn contains(&self, address: usize) -> bool {
-        (self.start..self.limit).contains(&address)
-    }
-
-    fn build_id_hex(&self) -> String {
-        let bytes = self.build_id.get(..self.build_id_len).unwrap_or_default();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
-/// What the loader has loaded, with build ids read from memory: the file on disk may have been replaced.
-fn loaded_objects(expected: usize) -> Vec<Object> {
-    // The loader's lock is held while the callback runs, so the callback must not allocate: room is made before.
-    // A file has one executable segment, seldom more; the margin is for what is loaded meanwhile.
-    let mut objects: Vec<Object> = Vec::with_capacity(expected + 64);
-    // SAFETY: `visit` has the signature that is called for, and `objects` outlives the call.
-    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut objects).cast()) };
-    objects
-}
-
-unsafe extern "C" fn visit(
-    info: *mut libc::dl_phdr_info,
-    _size: usize,
-    objects: *mut c_void,
-) -> c_int {
-    // SAFETY: `loaded_objects` passes its vector, which nobody else uses during the call.
-    let objects = unsafe { &mut *objects.cast::<Vec<Object>>() };
-    // SAFETY: the loader passes a valid entry.
-    let info = unsafe { &*info };
-    if objects.len() == objects.capacity() || info.dlpi_phdr.is_null() {
-        return 0;
-    }
-    // SAFETY: the loader's table of this object's headers, valid during the callback.
-    let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
-    let bias = info.dlpi_addr as usize;
-    let at = |header: &libc::Elf64_Phdr| {
-        let start = bias.wrapping_add(header.p_vaddr as usize);
-        (start, start.wrapping_add(header.p_memsz as usize))
-    };
-    let loads = || {
-        headers
-            .iter()
-            .filter(|header| header.p_type == libc::PT_LOAD)
-            .map(at)
-    };
-    let (Some(start), Some(limit)) = (
-        loads().map(|load| load.0).min(),
-        loads().map(|load| load.1).max(),
-    ) else {
-        return 0;
-    };
-    let mut object = Object {
-        bias,
-        start,
-        limit,
-        build_id: [0; MAX_BUILD_ID],
-        build_id_len: 0,
-    };
-    for (from, to) in headers
-        .iter()
-        .filter(|header| header.p_type == libc::PT_NOTE)
-        .map(at)
-    {
-        // Notes lie in a readable segment, else they are not in memory.
-        if loads().any(|load| load.0 <= from && to <= load.1) && from < to {
-            // SAFETY: inside a loaded segment of an object that the loader keeps loaded during the callback.
-            let notes = unsafe { std::slice::from_raw_parts(from as *const u8, to - from) };
-            if let Some(id) = gnu_build_id(notes) {
-                let kept = id.len().min(MAX_BUILD_ID);
-                if let (Some(to), Some(from)) = (object.build_id.get_mut(..kept), id.get(..kept)) {
-                    to.copy_from_slice(from);
-                    object.build_id_len = kept;
-                }
-            }
-        }
-    }
-    objects.push(object);
-    0
-}
-
-/// The description of the first note with type 3 and owner `GNU`.
-fn gnu_build_id(mut notes: &[u8]) -> Option<&[u8]> {
-    const NT_GNU_BUILD_ID: u32 = 3;
-    loop {
-        let word = |at: usize| Some(u32::from_ne_bytes(notes.get(at..at + 4)?.try_into().ok()?));
-        let (name_size, desc_size, kind) = (word(0)? as usize, word(4)? as usize, word(8)?);
-        let desc_at = 12 + name_size.next_multiple_of(4);
-        let desc = notes.get(desc_at..desc_at.checked_add(desc_size)?)?;
-        if kind == NT_GNU_BUILD_ID && notes.get(12..12 + name_size) == Some(b"GNU\0") {
-            return Some(desc);
-        }
-        notes = notes.get(desc_at + desc_size.next_multiple_of(4)..)?;
-    }
 }
 
 unsafe extern "C" {
@@ -337,28 +260,20 @@ mod tests {
     }
 
     #[test]
-    fn build_ids_are_found_behind_other_notes_and_garbage_is_not_one() {
-        let note = |kind: u32, owner: &[u8], desc: &[u8]| {
-            let mut note = Vec::new();
-            for word in [owner.len() as u32, desc.len() as u32, kind] {
-                note.extend(word.to_ne_bytes());
-            }
-            for part in [owner, desc] {
-                note.extend(part);
-                note.resize(note.len().next_multiple_of(4), 0);
-            }
-            note
-        };
-        let both = [
-            note(1, b"GNU\0", b"abcde"),
-            note(3, b"GNU\0", b"0123456789abcdefghij"),
-        ]
-        .concat();
-        assert_eq!(gnu_build_id(&both), Some(&b"0123456789abcdefghij"[..]));
-        assert_eq!(gnu_build_id(&note(3, b"Go\0\0", b"x")), None);
-        for len in 0..both.len() - 1 {
-            assert_eq!(gnu_build_id(&both[..len]), None);
+    fn the_loader_knows_the_program_and_its_libraries_as_the_kernel_does() {
+        let read = Mappings::read();
+        let main = main_path();
+        let of_loader: Vec<Segment> = loader::objects()
+            .iter()
+            .filter_map(|object| Segment::of(object, &main))
+            .collect();
+        for mapping in read.iter().filter(|mapping| mapping.has_file()) {
+            let same = of_loader.iter().find(|segment| {
+                (segment.start, segment.limit, segment.offset)
+                    == (mapping.start, mapping.limit, mapping.offset)
+            });
+            let same = same.unwrap_or_else(|| panic!("{mapping:?} is not in {of_loader:?}"));
+            assert!(!mapping.is_main || same.path == mapping.path, "{same:?}");
         }
-        assert_eq!(gnu_build_id(&[0xff; 64]), None);
     }
 }

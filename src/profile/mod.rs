@@ -13,10 +13,12 @@ mod empty;
 mod encoder;
 mod frames;
 mod heap;
+mod loader;
 mod mappings;
 mod mem_stats;
 mod names;
 mod own_thread;
+mod pieces;
 mod pprof;
 #[rustfmt::skip]
 #[allow(
@@ -50,6 +52,8 @@ pub use self::heap::{HeapProfile, HeapRecord, HeapValues};
 pub use self::mem_stats::{MemStats, ProfilerStats, mem_stats};
 #[cfg(feature = "http")]
 pub(crate) use self::own_thread::on_own_thread;
+#[cfg(feature = "http")]
+pub(crate) use self::pieces::Pieces;
 pub(crate) use self::unwind_tables::refresh as refresh_unwind_tables;
 
 /// What this room remembers between profiles.
@@ -69,13 +73,14 @@ pub(crate) fn bucket_count() -> usize {
     record::counters().buckets
 }
 
-/// The linker (mangled) names of the functions that contain `addresses`, call addresses; those without are left out.
+/// Hands `named` the linker (mangled) names of the functions that contain `addresses`, call addresses: each once, in
+/// their order as numbers; those that have none are left out.
 #[cfg(feature = "http")]
-pub(crate) fn symbol_names(addresses: &[usize]) -> Vec<(usize, String)> {
+pub(crate) fn symbol_names(addresses: Vec<usize>, named: &mut (dyn FnMut(usize, &str) + Send)) {
     let _own = Suspended::new();
     PROFILES
         .symbols
-        .linker_names(addresses, &mappings::Mappings::read())
+        .linker_names(addresses, &mappings::Mappings::read(), named);
 }
 
 /// Runs `work` with sampling off on this thread: what the profiler allocates for itself is neither sampled nor

@@ -136,36 +136,34 @@ impl Symbols {
         resolved
     }
 
-    /// The linker's names of the functions that contain `addresses`, call addresses; those that have none are left out.
+    /// Hands `named` the linker's name of the function that contains each of `addresses`, call addresses: in their
+    /// order as numbers, each once, without those that have no name.
     #[cfg(feature = "http")]
     pub(super) fn linker_names(
         &self,
-        addresses: &[usize],
+        mut addresses: Vec<usize>,
         mappings: &Mappings,
-    ) -> Vec<(usize, String)> {
+        named: &mut (dyn FnMut(usize, &str) + Send),
+    ) {
+        addresses.sort_unstable();
+        addresses.dedup();
         // Held for the memory that reading a file takes, as in `resolve`.
         let Some(_cache) = self.lock() else {
-            return Vec::new();
+            return;
         };
-        let returns = addresses
+        let returns: Vec<ReturnAddress> = addresses
             .iter()
-            .map(|address| ReturnAddress(address.wrapping_add(1)));
-        let mut returns: Vec<ReturnAddress> = returns.collect();
-        returns.sort_unstable();
-        returns.dedup();
+            .map(|address| ReturnAddress(address.wrapping_add(1)))
+            .collect();
         let mapped: Vec<(ReturnAddress, Arc<Mapping>)> = with_mappings(&returns, mappings)
             .filter(|(_, _, mapping)| mapping.has_file())
             .map(|(address, _, mapping)| (address, mapping.clone()))
             .collect();
-        let names = symbolizer::linker_names(&mapped);
-        let named: HashMap<usize, String> = names
-            .into_iter()
-            .filter_map(|(nth, name)| Some((mapped.get(nth)?.0.call(), name)))
-            .collect();
-        addresses
-            .iter()
-            .filter_map(|address| Some((*address, named.get(address)?.clone())))
-            .collect()
+        symbolizer::linker_names(&mapped, &mut |nth, name| {
+            if let Some((address, _)) = mapped.get(nth) {
+                named(address.call(), name);
+            }
+        });
     }
 
     /// None in a fork child whose parent was resolving when it forked.

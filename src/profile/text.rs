@@ -9,11 +9,13 @@ use super::heap::{HeapProfile, HeapRecord, HeapValues};
 use super::mappings::{Mappings, function_start};
 use super::mem_stats::MemStats;
 use super::names::Line;
+use super::pieces::Pieces;
 use super::pprof::frames_of;
 use crate::record;
 use crate::stack::ReturnAddress;
 
-pub(super) fn write(profile: &HeapProfile) -> Vec<u8> {
+/// In pieces.
+pub(super) fn write(profile: &HeapProfile) -> Vec<Vec<u8>> {
     // Read before the names are resolved, which takes memory.
     let stats = MemStats::of(Some(profile));
     let mappings = Mappings::read();
@@ -22,6 +24,7 @@ pub(super) fn write(profile: &HeapProfile) -> Vec<u8> {
     kept.records
         .sort_by_key(|record| record.sampled().inuse_space);
     let frames = frames_of(&kept.records, &mappings, true);
+    let mut pieces = Pieces::default();
     let mut out = String::new();
     let total = kept.records.iter().map(|record| record.sampled());
     let total = total
@@ -47,12 +50,15 @@ pub(super) fn write(profile: &HeapProfile) -> Vec<u8> {
     for record in kept.records {
         values(&mut out, record);
         stack(&mut out, record, &frames, &mappings);
+        pieces.add(out.as_bytes());
+        out.clear();
     }
     tail(&mut out, &stats);
     if let Some(loss) = frames.resolved.loss() {
         let _ = writeln!(out, "# {loss}");
     }
-    out.into_bytes()
+    pieces.add(out.as_bytes());
+    pieces.0
 }
 
 /// In use and allocated, as sampled.

@@ -34,21 +34,20 @@ pub(in crate::profile) fn look_up(
     });
 }
 
-/// The linker's names of the functions that hold `addresses`, sorted; those that have none are left out.
+/// Hands `named` the index and the linker's name of each of `addresses`, sorted; those that have none are left out.
 #[cfg(feature = "http")]
 pub(in crate::profile) fn linker_names(
     addresses: &[(ReturnAddress, Arc<Mapping>)],
-) -> Vec<(usize, String)> {
-    let mut names = Vec::new();
+    named: &mut (dyn FnMut(usize, &str) + Send),
+) {
     for_each_file(addresses, |file, image| {
         let found = symbol_table::names(image, &file.wanted, &mut Effort::new());
         for (wanted, name) in file.wanted.iter().zip(found) {
             if let Some(name) = name {
-                names.push((wanted.nth, String::from_utf8_lossy(name).into_owned()));
+                named(wanted.nth, &String::from_utf8_lossy(name));
             }
         }
     });
-    names
 }
 
 /// The addresses that lie in one mapping of a file.

@@ -16,6 +16,6 @@ pub(in crate::profile) fn look_up(
 #[cfg(feature = "http")]
 pub(in crate::profile) fn linker_names(
     _addresses: &[(ReturnAddress, Arc<Mapping>)],
-) -> Vec<(usize, String)> {
-    Vec::new()
+    _named: &mut (dyn FnMut(usize, &str) + Send),
+) {
 }

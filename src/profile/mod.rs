@@ -14,6 +14,7 @@ mod frames;
 mod heap;
 mod mappings;
 mod mem_stats;
+mod object_headers;
 mod own_thread;
 mod pprof;
 #[rustfmt::skip]
@@ -35,9 +36,8 @@ mod text;
 mod unwind_tables;
 
 use std::io::Write;
-use std::sync::OnceLock;
 
-use self::shims::Shims;
+use self::shims::KnownShims;
 use self::symbols::Symbols;
 use crate::record::{self, Suspended};
 
@@ -54,12 +54,12 @@ pub(crate) use self::unwind_tables::refresh as refresh_unwind_tables;
 /// What this room remembers between profiles.
 static PROFILES: Profiles = Profiles {
     symbols: Symbols::new(),
-    shims: OnceLock::new(),
+    shims: KnownShims::new(),
 };
 
 struct Profiles {
     symbols: Symbols,
-    shims: OnceLock<Shims>,
+    shims: KnownShims,
 }
 
 /// Number of memory buckets, the count that the index page shows.

@@ -10,7 +10,6 @@ use super::heap::{DefaultSampleType, HeapProfile, HeapRecord, PprofView};
 use super::mappings::Mappings;
 use super::mem_stats::ProfilerStats;
 use super::proto;
-use super::shims::Shims;
 use super::symbols::Resolved;
 use super::tables::{Form, Tables};
 use crate::record;
@@ -57,11 +56,7 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Vec<Vec<u8>> {
 }
 
 /// Resolves the frames of `records`, or nothing if names are not wanted.
-pub(super) fn frames_of(
-    records: &[&HeapRecord],
-    mappings: &Mappings,
-    symbolize: bool,
-) -> Frames<'static> {
+pub(super) fn frames_of(records: &[&HeapRecord], mappings: &Mappings, symbolize: bool) -> Frames {
     let stacks = records
         .iter()
         .filter_map(|record| record.bucket())
@@ -73,7 +68,7 @@ pub(super) fn frames_of(
     };
     Frames {
         resolved,
-        shims: PROFILES.shims.get_or_init(Shims::find),
+        shims: PROFILES.shims.get(),
     }
 }
 
@@ -82,7 +77,7 @@ fn build(
     profile: &HeapProfile,
     kept: &Kept<'_>,
     mut tables: Tables<'_>,
-    frames: &Frames<'_>,
+    frames: &Frames,
     default_sample_type: DefaultSampleType,
 ) -> Result<Vec<Vec<u8>>, usize> {
     // First in the string table: one consumer renumbers the table without the default sample type.
@@ -138,7 +133,7 @@ fn build(
     tables.finish(rest).ok_or(kept.records.len())
 }
 
-fn locations(record: &HeapRecord, tables: &mut Tables<'_>, frames: &Frames<'_>) -> Vec<u64> {
+fn locations(record: &HeapRecord, tables: &mut Tables<'_>, frames: &Frames) -> Vec<u64> {
     let Some(bucket) = record.bucket() else {
         return vec![tables.pseudo(Pseudo::OverLimit)];
     };
@@ -166,7 +161,7 @@ fn bytes_label(key: i64, size: usize) -> proto::Label {
 }
 
 /// What a reader should know. Lines that begin with `#` are kept in the file and left out of pprof's legend.
-fn comments(profile: &HeapProfile, kept: &Kept<'_>, frames: &Frames<'_>) -> Vec<String> {
+fn comments(profile: &HeapProfile, kept: &Kept<'_>, frames: &Frames) -> Vec<String> {
     let stats = ProfilerStats::read();
     let mut comments = vec![format!(
         "#debug-pprof {}: stacks by {}, {} frames deep on average, {} buckets, {} live records, {} bytes of its own memory",

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::hint::black_box;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use super::mappings::function_start;
 use crate::record::{Suspended, stack_of_allocation};
@@ -11,6 +12,26 @@ use crate::stack::ReturnAddress;
 /// Starts of the functions that stand between the profiler and a function that allocates.
 #[derive(Debug)]
 pub(super) struct Shims(HashSet<usize>);
+
+/// The shims, once they have been found. Nobody waits for who finds them, which in a fork child may be a thread that does
+/// not exist: they are found again.
+#[derive(Debug)]
+pub(super) struct KnownShims(Mutex<Option<Arc<Shims>>>);
+
+impl KnownShims {
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    pub(super) fn get(&self) -> Arc<Shims> {
+        let mut known = match self.0.try_lock() {
+            Ok(known) => known,
+            Err(TryLockError::Poisoned(known)) => PoisonError::into_inner(known),
+            Err(TryLockError::WouldBlock) => return Arc::new(Shims::find()),
+        };
+        known.get_or_insert_with(|| Arc::new(Shims::find())).clone()
+    }
+}
 
 impl Shims {
     /// Finds them by allocating from functions whose place is known. Where all shims are inlined there are none.

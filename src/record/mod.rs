@@ -130,6 +130,11 @@ pub(crate) struct Undecided(usize);
 pub(crate) fn take_back(size: usize) -> Undecided {
     Thread::with(|thread| {
         let before = thread.countdown.get().wrapping_add(size as i64);
+        let before = if thread.is_suspended() {
+            before
+        } else {
+            RECORD.rate.word().cut(before)
+        };
         thread.countdown.set(before);
     });
     Undecided(size)

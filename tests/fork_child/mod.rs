@@ -1,6 +1,8 @@
 //! Fork children that are asked one thing and end, by themselves or by their alarm.
 #![allow(dead_code, reason = "each test file uses the part that it needs")]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 /// How a fork child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -23,7 +25,9 @@ pub(crate) fn ask(seconds: u32, question: impl FnOnce() -> bool) -> Child {
         0 => {
             // SAFETY: no preconditions.
             unsafe { libc::alarm(seconds) };
-            let status = i32::from(!question());
+            // A panic must not unwind into the test, of which this is a copy.
+            let answer = catch_unwind(AssertUnwindSafe(question));
+            let status = i32::from(!answer.unwrap_or(false));
             // SAFETY: ends the child without the parent's exit handlers.
             unsafe { libc::_exit(status) }
         }

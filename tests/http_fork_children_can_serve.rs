@@ -63,7 +63,7 @@ fn children_of_a_server() {
         assert_eq!(get(addr, HEAP).status, 200, "the parent's server");
     }
     let detaches = || {
-        server.take().map(Server::detach);
+        server.take().into_iter().for_each(Server::detach);
         serves_itself()
     };
     assert_eq!(ask(WATCHDOG_SECONDS, detaches).end(), End::Yes);

@@ -168,9 +168,10 @@ mod tests {
             _size: usize,
             seen: *mut std::ffi::c_void,
         ) -> libc::c_int {
-            // SAFETY: the loader passes a valid entry, and the test its own vector.
-            let (info, seen) = unsafe { (&*info, &mut *seen.cast::<Vec<usize>>()) };
-            seen.push(info.dlpi_addr as usize);
+            // SAFETY: the test passes its own vector.
+            let seen = unsafe { &mut *seen.cast::<Vec<usize>>() };
+            // SAFETY: the loader passes a valid entry.
+            seen.push(unsafe { &*info }.dlpi_addr as usize);
             0
         }
         let mut biases: Vec<usize> = Vec::with_capacity(256);

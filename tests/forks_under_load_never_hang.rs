@@ -161,7 +161,7 @@ fn fork_during_the_first_profile() {
 fn forks_under_load_never_hang() {
     match part().as_deref() {
         Some("load") => {
-            let forks = if is_long() { 1_000 } else { 60 };
+            let forks = if is_long() { 1_000 } else { 40 };
             assert_eq!(fork_under_load(forks, WATCHDOG_SECONDS), None);
         }
         Some("load, with a lock inside") => {

@@ -1,6 +1,8 @@
 //! `Server`: a running server, and its end.
 
+use std::mem;
 use std::net::SocketAddr;
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
@@ -16,6 +18,11 @@ use crate::profile;
 ///
 /// Cost: one thread that waits, and one more per connection while there is one. None of them is sampled.
 ///
+/// A child of `fork` has no server, because it has no thread but the one that forked; it can start one of its own, at
+/// another address. So start the server after daemonizing. Dropping the parent's `Server` in a child does nothing. But the
+/// child has the listening socket: if the parent ends without having shut its server down, the address stays in use, and
+/// connections wait there, until the child ends or calls `exec`. `std::process::Command` leaves nothing behind.
+///
 /// ```
 /// use debug_pprof::http::Server;
 ///
@@ -29,6 +36,8 @@ pub struct Server {
     local_addr: Option<SocketAddr>,
     policy: Arc<Policy>,
     waker: Waker,
+    /// The process that has its threads.
+    process: u32,
     /// `None` once it was joined, or let go.
     accept_thread: Option<JoinHandle<()>>,
 }
@@ -56,6 +65,7 @@ impl Server {
             local_addr,
             policy,
             waker,
+            process: process::id(),
             accept_thread: Some(accept_thread),
         })
     }
@@ -73,13 +83,24 @@ impl Server {
 
     /// Lets the server run until the process ends.
     pub fn detach(mut self) {
-        self.accept_thread = None;
+        drop(self.take_accept_thread());
+    }
+
+    /// The accept thread, if this process has it. A fork child has not, and may not even let go of its handle.
+    fn take_accept_thread(&mut self) -> Option<JoinHandle<()>> {
+        let thread = self.accept_thread.take();
+        if self.process == process::id() {
+            return thread;
+        }
+        mem::forget(thread);
+        None
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let Some(thread) = self.accept_thread.take() else {
+        // In a fork child there is no thread to end, and the socket is the parent's too.
+        let Some(thread) = self.take_accept_thread() else {
             return;
         };
         self.policy.stopping.store(true, Ordering::Relaxed);

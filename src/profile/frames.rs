@@ -1,6 +1,8 @@
 //! What is shown of a stack: its frames without the allocation runtime on the leaf side, and the pseudo frames that say
 //! where something was left out.
 
+use std::sync::Arc;
+
 use super::names::Line;
 use super::shims::Shims;
 use super::symbols::Resolved;
@@ -43,12 +45,12 @@ impl Pseudo {
 
 /// The names of a profile's frames, and what is hidden of them.
 #[derive(Debug)]
-pub(super) struct Frames<'a> {
+pub(super) struct Frames {
     pub(super) resolved: Resolved,
-    pub(super) shims: &'a Shims,
+    pub(super) shims: Arc<Shims>,
 }
 
-impl Frames<'_> {
+impl Frames {
     /// The stack without the leading frames that belong to the allocation runtime; all of it if there is nothing else.
     pub(super) fn visible<'s>(&self, stack: &'s [ReturnAddress]) -> &'s [ReturnAddress] {
         let first = stack
@@ -81,19 +83,16 @@ impl Frames<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::shims::KnownShims;
     use super::*;
 
-    static SHIMS: KnownShims = KnownShims::new();
-
-    fn frames(named: &[(usize, &[&str])]) -> Frames<'static> {
+    fn frames(named: &[(usize, &[&str])]) -> Frames {
         Frames {
             resolved: Resolved::of(named),
-            shims: SHIMS.get(),
+            shims: Arc::new(Shims::find()),
         }
     }
 
-    fn shown(frames: &Frames<'_>, stack: &[usize]) -> Vec<(usize, Vec<String>)> {
+    fn shown(frames: &Frames, stack: &[usize]) -> Vec<(usize, Vec<String>)> {
         let stack: Vec<_> = stack.iter().copied().map(ReturnAddress).collect();
         let names = |frame: &ReturnAddress| {
             frames

@@ -1,7 +1,9 @@
-//! What the loader has loaded: where, from where, and of which build.
+//! What the loader has loaded: for a process that cannot read `/proc`, or has no descriptor left to read it with. It takes the
+//! loader's lock.
 
 use std::ffi::{CStr, c_int, c_void};
 
+use super::object_headers::{ObjectHeaders, gnu_build_id};
 use crate::pages::PAGE;
 
 /// Longest build id that is kept: SHA-1 has 20 bytes, SHA-256 has 32.
@@ -14,9 +16,7 @@ const MAX_NAME: usize = 256;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Object {
     /// Address in memory minus address in the file's symbol table.
-    pub(super) bias: usize,
-    start: usize,
-    limit: usize,
+    bias: usize,
     code: Option<Code>,
     build_id: Bytes<MAX_BUILD_ID>,
     name: Bytes<MAX_NAME>,
@@ -55,10 +55,6 @@ impl<const N: usize> Bytes<N> {
 }
 
 impl Object {
-    pub(super) fn contains(&self, address: usize) -> bool {
-        (self.start..self.limit).contains(&address)
-    }
-
     pub(super) fn code(&self) -> Option<Code> {
         self.code
     }
@@ -68,10 +64,8 @@ impl Object {
         String::from_utf8_lossy(self.name.as_slice()).into_owned()
     }
 
-    /// Empty if it has none.
-    pub(super) fn build_id_hex(&self) -> String {
-        let bytes = self.build_id.as_slice();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    pub(super) fn headers(&self) -> ObjectHeaders {
+        ObjectHeaders::new(self.bias, self.build_id.as_slice())
     }
 }
 
@@ -123,12 +117,6 @@ unsafe extern "C" fn visit(
             .filter(|header| header.p_type == libc::PT_LOAD)
             .map(at)
     };
-    let (Some(start), Some(limit)) = (
-        loads().map(|load| load.0).min(),
-        loads().map(|load| load.1).max(),
-    ) else {
-        return 0;
-    };
     let code = headers
         .iter()
         .find(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0)
@@ -148,8 +136,6 @@ unsafe extern "C" fn visit(
     };
     let mut object = Object {
         bias,
-        start,
-        limit,
         code,
         build_id: Bytes::of(&[]),
         name: Bytes::of(name),
@@ -170,50 +156,4 @@ unsafe extern "C" fn visit(
     }
     objects.push(object);
     0
-}
-
-/// The description of the first note with type 3 and owner `GNU`.
-fn gnu_build_id(mut notes: &[u8]) -> Option<&[u8]> {
-    const NT_GNU_BUILD_ID: u32 = 3;
-    loop {
-        let word = |at: usize| Some(u32::from_ne_bytes(notes.get(at..at + 4)?.try_into().ok()?));
-        let (name_size, desc_size, kind) = (word(0)? as usize, word(4)? as usize, word(8)?);
-        let desc_at = 12 + name_size.next_multiple_of(4);
-        let desc = notes.get(desc_at..desc_at.checked_add(desc_size)?)?;
-        if kind == NT_GNU_BUILD_ID && notes.get(12..12 + name_size) == Some(b"GNU\0") {
-            return Some(desc);
-        }
-        notes = notes.get(desc_at + desc_size.next_multiple_of(4)..)?;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn build_ids_are_found_behind_other_notes_and_garbage_is_not_one() {
-        let note = |kind: u32, owner: &[u8], desc: &[u8]| {
-            let mut note = Vec::new();
-            for word in [owner.len() as u32, desc.len() as u32, kind] {
-                note.extend(word.to_ne_bytes());
-            }
-            for part in [owner, desc] {
-                note.extend(part);
-                note.resize(note.len().next_multiple_of(4), 0);
-            }
-            note
-        };
-        let both = [
-            note(1, b"GNU\0", b"abcde"),
-            note(3, b"GNU\0", b"0123456789abcdefghij"),
-        ]
-        .concat();
-        assert_eq!(gnu_build_id(&both), Some(&b"0123456789abcdefghij"[..]));
-        assert_eq!(gnu_build_id(&note(3, b"Go\0\0", b"x")), None);
-        for len in 0..both.len() - 1 {
-            assert_eq!(gnu_build_id(&both[..len]), None);
-        }
-        assert_eq!(gnu_build_id(&[0xff; 64]), None);
-    }
 }

@@ -1,10 +1,13 @@
-//! Which file each address belongs to: `/proc/self/maps` joined with what the loader knows.
+//! Which file each address belongs to: `/proc/self/maps` joined with what each file's headers say, read from memory. The
+//! loader knows the same, behind a lock that a fork child may have inherited from a thread which it does not have.
 
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::{env, fs};
 
 use super::loader::{self, Object};
+use super::object_headers::{Headers, ObjectHeaders};
+
 use crate::stack::ReturnAddress;
 
 /// One executable segment in this process.
@@ -20,24 +23,22 @@ pub(super) struct Mapping {
     pub(super) file: String,
     /// Where the file was when it was loaded.
     pub(super) path: String,
-    /// Of the file, as the kernel numbers it; 0 if only the loader was there to ask.
+    /// Of the file, as the kernel numbers it.
     pub(super) inode: u64,
     /// Whether it is the program that this process runs.
     pub(super) is_main: bool,
     /// GNU build id, lower-case hex; empty if the file has none.
     pub(super) build_id: String,
-    /// Address in memory minus address in the file's symbol table, if the loader knows the file.
+    /// Address in memory minus address in the file's symbol table; None if it is not known to be an ELF file.
     pub(super) bias: Option<usize>,
 }
 
 impl Mapping {
     /// Whether it is the same part of the same file at the same place.
     pub(super) fn is_same_file(&self, other: &Mapping) -> bool {
-        // Where the kernel could not be asked for one of the two, the build id tells files of one path apart.
-        let is_unknown = (self.inode == 0 || other.inode == 0) && !self.build_id.is_empty();
         (self.start, self.limit, self.offset) == (other.start, other.limit, other.offset)
-            && (&self.build_id, &self.path) == (&other.build_id, &other.path)
-            && (self.inode == other.inode || is_unknown)
+            && self.build_id == other.build_id
+            && (self.inode, &self.path) == (other.inode, &other.path)
     }
 
     /// Whether it is of a file at all: the kernel's own code is not.
@@ -67,23 +68,12 @@ impl Mappings {
     /// Reads them anew: from the kernel, or, where there is no `/proc` or no descriptor to read it with, from the
     /// loader, which knows no inodes and may know another path to a library.
     pub(super) fn read() -> Self {
-        let objects = loader::objects();
         let main = main_path();
-        let mut segments: Vec<Segment> = match fs::read("/proc/self/maps") {
-            Ok(maps) => {
-                let text = String::from_utf8_lossy(&maps);
-                text.lines().filter_map(Segment::parse).collect()
-            }
-            Err(_) => objects
-                .iter()
-                .filter_map(|object| Segment::of(object, &main))
-                .collect(),
+        let executable = match fs::read("/proc/self/maps") {
+            Ok(maps) => of_kernel(&String::from_utf8_lossy(&maps)),
+            Err(_) => of_loader(&main),
         };
-        // Stable: the rest stays in the order of addresses, or of loading.
-        let is_main = |segment: &Segment| segment.path == main;
-        segments.sort_by_key(|segment| !is_main(segment));
-        let join = |segment: Segment| {
-            let object = objects.iter().find(|object| object.contains(segment.start));
+        let join = |(segment, headers): (Segment, Option<ObjectHeaders>)| {
             Arc::new(Mapping {
                 start: segment.start,
                 limit: segment.limit,
@@ -94,14 +84,19 @@ impl Mappings {
                     .next()
                     .unwrap_or_default()
                     .to_owned(),
-                is_main: is_main(&segment),
+                is_main: segment.path == main,
                 path: segment.path,
                 inode: segment.inode,
-                build_id: object.map(Object::build_id_hex).unwrap_or_default(),
-                bias: object.map(|object| object.bias),
+                build_id: headers
+                    .as_ref()
+                    .map(ObjectHeaders::build_id_hex)
+                    .unwrap_or_default(),
+                bias: headers.map(|headers| headers.bias),
             })
         };
-        let all: Vec<Arc<Mapping>> = segments.into_iter().map(join).collect();
+        let mut all: Vec<Arc<Mapping>> = executable.into_iter().map(join).collect();
+        // Stable: the rest stays in the order of addresses.
+        all.sort_by_key(|mapping| !mapping.is_main);
         let starts = all.iter().map(|mapping| mapping.start);
         let mut by_start: Vec<_> = starts.zip(0..).collect();
         by_start.sort_unstable();
@@ -140,19 +135,48 @@ fn main_path() -> String {
     path.or_else(argument).unwrap_or_default()
 }
 
-/// An executable line of `/proc/self/maps`, or what stands for it.
-#[derive(Debug, PartialEq, Eq)]
+/// The executable ones of the kernel's list, with their files' headers.
+fn of_kernel(maps: &str) -> Vec<(Segment, Option<ObjectHeaders>)> {
+    let segments: Vec<Segment> = maps.lines().filter_map(Segment::parse).collect();
+    let mut headers = Headers::new();
+    let read = |(nth, segment): (usize, &Segment)| {
+        // A file's headers are in its first bytes, which are mapped before the rest.
+        let before = segments.get(..=nth).unwrap_or_default();
+        let first = before
+            .iter()
+            .rev()
+            .find(|first| first.offset == 0 && first.is_of_same_file(segment));
+        let headers = first.and_then(|first| headers.read(first.start));
+        (segment.clone(), headers)
+    };
+    let all = segments.iter().enumerate();
+    all.filter(|(_, segment)| segment.is_executable)
+        .map(read)
+        .collect()
+}
+
+fn of_loader(main: &str) -> Vec<(Segment, Option<ObjectHeaders>)> {
+    let objects = loader::objects();
+    let segments = objects
+        .iter()
+        .filter_map(|object| Some((Segment::of(object, main)?, Some(object.headers()))));
+    segments.collect()
+}
+
+/// A line of `/proc/self/maps` that is of a file, or of the kernel's own code.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Segment {
     start: usize,
     limit: usize,
     offset: u64,
     inode: u64,
+    is_executable: bool,
     /// Without what the kernel adds to that of a file which was replaced or removed.
     path: String,
 }
 
 impl Segment {
-    /// `55d0c8a00000-55d0c8b00000 r-xp 00014000 fd:00 123 /usr/bin/svc`; None if it is not executable, or anonymous.
+    /// `55d0c8a00000-55d0c8b00000 r-xp 00014000 fd:00 123 /usr/bin/svc`; None if it is anonymous.
     fn parse(line: &str) -> Option<Self> {
         let mut rest = line;
         let mut field = || {
@@ -162,7 +186,7 @@ impl Segment {
         };
         let (range, permissions, offset, _device, inode) =
             (field(), field(), field(), field(), field());
-        if permissions.as_bytes().get(2) != Some(&b'x') || (inode == "0" && rest.is_empty()) {
+        if inode == "0" && rest.is_empty() {
             return None;
         }
         let (start, limit) = range.split_once('-')?;
@@ -171,10 +195,13 @@ impl Segment {
             limit: usize::from_str_radix(limit, 16).ok()?,
             offset: u64::from_str_radix(offset, 16).ok()?,
             inode: inode.parse().ok()?,
+            is_executable: permissions.as_bytes().get(2) == Some(&b'x'),
             path: strip_deleted(rest).to_owned(),
         })
     }
+}
 
+impl Segment {
     /// The line that the kernel would have for an object's code. The program's own object has no name.
     fn of(object: &Object, main: &str) -> Option<Self> {
         let code = object.code()?;
@@ -187,8 +214,13 @@ impl Segment {
             limit: code.limit,
             offset: code.offset,
             inode: 0,
+            is_executable: true,
             path,
         })
+    }
+
+    fn is_of_same_file(&self, other: &Segment) -> bool {
+        (self.inode, &self.path) == (other.inode, &other.path)
     }
 }
 
@@ -213,9 +245,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn executable_lines_of_maps_are_read_and_others_left_out() {
+    fn lines_of_maps_are_read_and_anonymous_ones_left_out() {
         let parse = |line| {
             Segment::parse(line)
+                .filter(|segment| segment.is_executable)
                 .map(|segment| (segment.start, segment.limit, segment.offset, segment.path))
         };
         let path = |line| parse(line).map(|segment| segment.3);
@@ -261,19 +294,19 @@ mod tests {
 
     #[test]
     fn the_loader_knows_the_program_and_its_libraries_as_the_kernel_does() {
+        let of_loader = of_loader(&main_path());
         let read = Mappings::read();
-        let main = main_path();
-        let of_loader: Vec<Segment> = loader::objects()
-            .iter()
-            .filter_map(|object| Segment::of(object, &main))
-            .collect();
         for mapping in read.iter().filter(|mapping| mapping.has_file()) {
-            let same = of_loader.iter().find(|segment| {
+            let same = of_loader.iter().find(|(segment, headers)| {
                 (segment.start, segment.limit, segment.offset)
                     == (mapping.start, mapping.limit, mapping.offset)
+                    && headers.as_ref().map(|headers| headers.bias) == mapping.bias
             });
-            let same = same.unwrap_or_else(|| panic!("{mapping:?} is not in {of_loader:?}"));
+            let (same, headers) =
+                same.unwrap_or_else(|| panic!("{mapping:?} is not in {of_loader:?}"));
             assert!(!mapping.is_main || same.path == mapping.path, "{same:?}");
+            let build_id = headers.as_ref().map(ObjectHeaders::build_id_hex);
+            assert_eq!(build_id.as_deref(), Some(mapping.build_id.as_str()));
         }
     }
 }

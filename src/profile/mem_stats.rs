@@ -43,7 +43,8 @@ pub struct ProfilerStats {
     pub memory_bytes: usize,
     /// Samples whose stack was deeper than [`Limits::depth`](crate::Limits::depth): frames are missing at the root.
     pub truncated_stacks: u64,
-    /// Samples whose stack ended before its root: code without unwind data, or a frame that leads off the stack.
+    /// Samples whose stack ended before its root: code without unwind data, a frame that leads off the stack, or too little
+    /// stack left to walk it.
     pub stopped_stacks: u64,
     /// Samples without a stack because [`Limits::buckets`](crate::Limits::buckets) was reached. Totals include them.
     pub folded_bucket_limit: u64,

@@ -17,6 +17,7 @@ mod loader;
 mod mappings;
 mod mem_stats;
 mod names;
+mod object_headers;
 mod own_thread;
 mod pieces;
 mod pprof;

@@ -54,11 +54,7 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Vec<Vec<u8>> {
 }
 
 /// Resolves the frames of `records`, or nothing if names are not wanted.
-pub(super) fn frames_of(
-    records: &[&HeapRecord],
-    mappings: &Mappings,
-    symbolize: bool,
-) -> Frames<'static> {
+pub(super) fn frames_of(records: &[&HeapRecord], mappings: &Mappings, symbolize: bool) -> Frames {
     let stacks = records
         .iter()
         .filter_map(|record| record.bucket())
@@ -79,7 +75,7 @@ fn build(
     profile: &HeapProfile,
     kept: &mut Kept<'_>,
     mut tables: Tables<'_>,
-    frames: &Frames<'_>,
+    frames: &Frames,
     default_sample_type: DefaultSampleType,
 ) -> Option<Vec<Vec<u8>>> {
     // First in the string table: one consumer renumbers the table without the default sample type.
@@ -140,7 +136,7 @@ fn build(
     tables.finish(rest)
 }
 
-fn locations(record: &HeapRecord, tables: &mut Tables<'_>, frames: &Frames<'_>) -> Vec<u64> {
+fn locations(record: &HeapRecord, tables: &mut Tables<'_>, frames: &Frames) -> Vec<u64> {
     let Some(bucket) = record.bucket() else {
         return vec![tables.pseudo(Pseudo::OverLimit)];
     };
@@ -168,7 +164,7 @@ fn bytes_label(key: i64, size: usize) -> proto::Label {
 }
 
 /// What a reader should know. Lines that begin with `#` are kept in the file and left out of pprof's legend.
-fn comments(profile: &HeapProfile, kept: &Kept<'_>, frames: &Frames<'_>) -> Vec<String> {
+fn comments(profile: &HeapProfile, kept: &Kept<'_>, frames: &Frames) -> Vec<String> {
     let stats = ProfilerStats::read();
     let mut comments = vec![format!(
         "#debug-pprof {}: stacks by {}, {} frames deep on average, {} buckets, {} live records, {} bytes of its own memory",

@@ -3,50 +3,35 @@
 
 use std::collections::HashSet;
 use std::hint::black_box;
-use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use super::mappings::function_start;
 use crate::record::{Suspended, stack_of_allocation};
 use crate::stack::ReturnAddress;
 
-/// The shims of this process, found once. Not a `OnceLock`: a child forked while another thread is at it would wait for ever.
-#[derive(Debug)]
-pub(super) struct KnownShims(AtomicPtr<Shims>);
-
-impl KnownShims {
-    pub(super) const fn new() -> Self {
-        Self(AtomicPtr::new(ptr::null_mut()))
-    }
-
-    pub(super) fn get(&self) -> &Shims {
-        // Acquire pairs with the exchange below.
-        let known = self.0.load(Ordering::Acquire);
-        // SAFETY: null, or what a thread has leaked below for good.
-        if let Some(known) = unsafe { known.as_ref() } {
-            return known;
-        }
-        let _own = Suspended::new();
-        let found = Box::into_raw(Box::new(Shims::find()));
-        let exchanged =
-            self.0
-                .compare_exchange(ptr::null_mut(), found, Ordering::AcqRel, Ordering::Acquire);
-        match exchanged {
-            // SAFETY: leaked here, for good.
-            Ok(_) => unsafe { &*found },
-            Err(first) => {
-                // SAFETY: made above, and shown to nobody.
-                drop(unsafe { Box::from_raw(found) });
-                // SAFETY: what another thread has leaked for good.
-                unsafe { &*first }
-            }
-        }
-    }
-}
-
 /// Starts of the functions that stand between the profiler and a function that allocates.
 #[derive(Debug)]
 pub(super) struct Shims(HashSet<usize>);
+
+/// The shims, once they have been found. Nobody waits for who finds them, which in a fork child may be a thread that does
+/// not exist: they are found again.
+#[derive(Debug)]
+pub(super) struct KnownShims(Mutex<Option<Arc<Shims>>>);
+
+impl KnownShims {
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    pub(super) fn get(&self) -> Arc<Shims> {
+        let mut known = match self.0.try_lock() {
+            Ok(known) => known,
+            Err(TryLockError::Poisoned(known)) => PoisonError::into_inner(known),
+            Err(TryLockError::WouldBlock) => return Arc::new(Shims::find()),
+        };
+        known.get_or_insert_with(|| Arc::new(Shims::find())).clone()
+    }
+}
 
 impl Shims {
     /// Finds them by allocating from functions whose place is known. Where all shims are inlined there are none.

@@ -1,6 +1,5 @@
 //! Names, files and lines of addresses: looked up by the symbolizer once, remembered across profiles.
 
-use std::collections::HashMap;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};

@@ -35,7 +35,7 @@ const MAPPING_BYTES: usize = 160;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Form<'a> {
     /// Addresses in this process, with names, files and lines.
-    Symbolized(&'a Frames<'a>),
+    Symbolized(&'a Frames),
     /// Addresses as the binary's own symbol table has them, in mappings without a range, without names: every
     /// symbolizer can use it, wherever the binary was loaded.
     Raw,
@@ -137,7 +137,7 @@ impl<'a> Tables<'a> {
     }
 
     /// The function of a line, made once.
-    fn function_at(&mut self, line: &Line, frames: &'a Frames<'a>) -> Option<u64> {
+    fn function_at(&mut self, line: &Line, frames: &'a Frames) -> Option<u64> {
         let index = line.function as usize;
         match self.by_index.get(index) {
             Some(0) => {}

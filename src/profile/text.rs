@@ -85,7 +85,7 @@ fn pseudo(out: &mut String, pseudo: Pseudo) {
     );
 }
 
-fn stack(out: &mut String, record: &HeapRecord, frames: &Frames<'_>, mappings: &Mappings) {
+fn stack(out: &mut String, record: &HeapRecord, frames: &Frames, mappings: &Mappings) {
     let Some(bucket) = record.bucket() else {
         return pseudo(out, Pseudo::OverLimit);
     };
@@ -114,7 +114,7 @@ fn stack(out: &mut String, record: &HeapRecord, frames: &Frames<'_>, mappings: &
 }
 
 /// One row for each function at an address: `#`, call address, `name+offset`, `file:line`.
-fn rows(frame: ReturnAddress, frames: &Frames<'_>, mappings: &Mappings) -> Vec<[String; 4]> {
+fn rows(frame: ReturnAddress, frames: &Frames, mappings: &Mappings) -> Vec<[String; 4]> {
     let row =
         |name: String, place: String| ["#".to_owned(), format!("{:#x}", frame.call()), name, place];
     let lines = frames.lines(frame);

@@ -130,6 +130,11 @@ pub(crate) struct Undecided(usize);
 pub(crate) fn take_back(size: usize) -> Undecided {
     Thread::with(|thread| {
         let before = thread.countdown.get().wrapping_add(size as i64);
+        let before = if thread.is_suspended() {
+            before
+        } else {
+            RECORD.rate.word().cut(before)
+        };
         thread.countdown.set(before);
     });
     Undecided(size)
@@ -178,7 +183,11 @@ pub(crate) fn alloc_slow(
         if let Some(rate @ 1..) = word.rate()
             && block != 0
         {
-            sample(&busy, block, size, rate, own_frame);
+            if stack::has_room(&RECORD.delta, &busy) {
+                sample(&busy, block, size, rate, own_frame);
+            } else {
+                count_sample(&busy, block, size, rate, Stack::NONE);
+            }
         }
         // Last: until here the countdown is below the word, so an allocation by a signal handler comes to the slow path,
         // is turned away by `Busy`, and uses up nothing of a gap that nobody has tested it against.
@@ -188,17 +197,19 @@ pub(crate) fn alloc_slow(
     });
 }
 
-/// Records a sampled allocation.
+/// Records a sampled allocation with its call stack.
 #[inline(never)]
 fn sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, own_frame: OwnFrame) {
-    let limits = limits();
     let mut stack = Stack::new();
-    stack::capture(&RECORD.delta, busy, own_frame, limits.depth, &mut stack);
-    let key = Key {
-        stack: &stack,
-        size,
-        rate,
-    };
+    stack::capture(&RECORD.delta, busy, own_frame, limits().depth, &mut stack);
+    count_sample(busy, block, size, rate, &stack);
+}
+
+/// Records a sampled allocation.
+#[inline(never)]
+fn count_sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, stack: &Stack) {
+    let limits = limits();
+    let key = Key { stack, size, rate };
     let payload = match RECORD.buckets.find_or_insert(busy, key, limits.buckets) {
         Ok(bucket) => Payload::Bucket(bucket),
         Err(cause) => {

@@ -92,6 +92,18 @@ impl RateWord {
         }
     }
 
+    /// A countdown that an allocation's bytes were given back to, without what was added to a gap drawn since they were
+    /// taken: by a signal handler that allocated between the two. Known at rate 1 only, where no gap is above 0; there it
+    /// would be a missing sample. At other rates such an allocation is tested against too long a gap, one in as many as
+    /// signals hit those few instructions.
+    pub(super) fn cut(self, countdown: i64) -> i64 {
+        if self.rate() == Some(1) {
+            countdown.min(self.0)
+        } else {
+            countdown
+        }
+    }
+
     /// The countdown of a thread that draws a gap now. `uniform` lies in (0, 1].
     ///
     /// The gap is exponential with the rate as its mean, cut to a whole number of bytes; an allocation is sampled when

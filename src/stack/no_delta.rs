@@ -46,6 +46,13 @@ impl Delta {
         false
     }
 
+    /// Not known.
+    pub(super) fn has_room(&self, _: &OwnStack, _: usize) -> bool {
+        true
+    }
+
+    pub(super) fn count_stopped(&self) {}
+
     pub(super) fn walk(&self, _: &OwnStack, _: OwnFrame, _: usize, _: &mut Stack) -> Walk {
         Walk::NoTables
     }

@@ -65,6 +65,52 @@ impl OwnStack {
     }
 }
 
+/// Whether `bytes` of stack are left below `sp`, the stack pointer of the calling thread. What is known of the thread's own
+/// stack is not asked about again; otherwise two or three system calls.
+#[inline]
+pub(super) fn has_room(own: &OwnStack, sp: usize, bytes: usize) -> bool {
+    let lowest = sp.saturating_sub(bytes);
+    (own.low.get() <= lowest && sp < own.end.get()) || has_room_slow(own, sp, lowest)
+}
+
+#[cold]
+#[inline(never)]
+fn has_room_slow(own: &OwnStack, sp: usize, lowest: usize) -> bool {
+    if let Some(start) = signal_stack() {
+        return start <= lowest;
+    }
+    let page_of = |address: usize| address & !(PAGE - 1);
+    if !is_readable(page_of(sp)) {
+        // This page is in use, so it is the question that does not work here.
+        return true;
+    }
+    // From above: the initial thread's stack grows when it is read just below its end.
+    let mut page = page_of(sp);
+    while page > page_of(lowest) {
+        page -= PAGE;
+        if !is_readable(page) {
+            return false;
+        }
+    }
+    if (own.low.get()..own.end.get()).contains(&sp) {
+        own.low.set(own.low.get().min(page));
+    }
+    true
+}
+
+/// Where the signal stack begins, if this thread is on it. (Not known if it was installed with `SS_AUTODISARM`.)
+fn signal_stack() -> Option<usize> {
+    let mut stack = libc::stack_t {
+        ss_sp: core::ptr::null_mut(),
+        ss_flags: 0,
+        ss_size: 0,
+    };
+    let arguments = [0, (&raw mut stack).expose_provenance(), 0, 0];
+    // SAFETY: sets nothing, and fills `stack`.
+    let answer = unsafe { system_call(libc::SYS_sigaltstack, arguments) };
+    (answer == 0 && stack.ss_flags & libc::SS_ONSTACK != 0).then(|| stack.ss_sp.addr())
+}
+
 impl<'t> Memory<'t> {
     pub(super) fn from(own: &'t OwnStack, sp: usize) -> Self {
         let (low, end) = own.range(sp);

@@ -22,7 +22,9 @@ mod walk;
 
 use core::ffi::c_void;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use std::process;
 
 pub(crate) use self::memory::OwnStack;
 use self::modules::{KeptTable, Modules};
@@ -39,6 +41,8 @@ pub(crate) struct Delta {
     state: AtomicU8,
     /// 1 while a thread is refreshing; for ever in a fork child whose parent was.
     refreshing: AtomicU8,
+    /// The process that the loader has answered, 0 before it has.
+    answered: AtomicU32,
     /// The loader's counts when `modules` was written.
     added: AtomicU64,
     removed: AtomicU64,
@@ -79,6 +83,7 @@ impl Delta {
             recent: Recent::new(),
             state: AtomicU8::new(State::Untested as u8),
             refreshing: AtomicU8::new(0),
+            answered: AtomicU32::new(0),
             added: AtomicU64::new(0),
             removed: AtomicU64::new(0),
             kept: AtomicPtr::new(ptr::null_mut()),
@@ -103,13 +108,15 @@ impl Delta {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// Whether a `refresh` has something to do: the loader has loaded or unloaded something since the last one, and none
-    /// is under way. Outside malloc only.
+    /// Whether a `refresh` may have something to do: the loader has loaded or unloaded something since the last one, and
+    /// none is under way. Outside malloc only.
     ///
-    /// In a process that was forked while its parent refreshed, never again: the loader's lock may be held there by a
-    /// thread that does not exist.
+    /// In a process that was forked while its parent refreshed, never again. In any other fork child yes, without asking:
+    /// the loader's lock may be held by a thread that does not exist there, and then nobody but the thread that refreshes
+    /// waits for it.
     pub(crate) fn is_stale(&self) -> bool {
-        self.refreshing.load(Ordering::Relaxed) == 0 && self.is_outdated()
+        let may_ask = || self.answered.load(Ordering::Relaxed) == process::id();
+        self.refreshing.load(Ordering::Relaxed) == 0 && (!may_ask() || self.is_outdated())
     }
 
     fn is_outdated(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use core::ptr;
 use core::sync::atomic::Ordering;
+use std::process;
 
 use super::modules::{KeptTable, Loaded, MODULES};
 use super::objects::{Object, Objects, Reader};
@@ -27,6 +28,7 @@ impl Delta {
         if self.is_outdated() {
             self.refresh_alone();
         }
+        self.answered.store(process::id(), Ordering::Relaxed);
         self.refreshing.store(0, Ordering::Release);
     }
 

@@ -98,9 +98,22 @@ impl Delta {
         Some(table.step(rule))
     }
 
+    /// Whether `bytes` of stack are left on the calling thread.
+    #[inline]
+    pub(in crate::stack) fn has_room(&self, own: &OwnStack, bytes: usize) -> bool {
+        let marker = 0_u8;
+        let sp = core::hint::black_box(&raw const marker).addr();
+        memory::has_room(own, sp, bytes)
+    }
+
     #[cold]
     fn stop(&self, stack: &mut Stack) {
         stack.truncated = true;
+        self.count_stopped();
+    }
+
+    /// A stack was not walked to its root.
+    pub(in crate::stack) fn count_stopped(&self) {
         self.stopped.fetch_add(1, Ordering::Relaxed);
     }
 

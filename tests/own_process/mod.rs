@@ -42,7 +42,7 @@ impl OwnProcess {
     /// Runs the test `name` as `part`.
     pub(crate) fn of(name: &str, part: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this test's program"));
-        command.args(["--exact", name, "--test-threads=1"]);
+        command.args(["--exact", name, "--test-threads=1", "--show-output"]);
         command.env(PART, part).env_remove("DEBUG_PPROF_RATE");
         Self {
             command,

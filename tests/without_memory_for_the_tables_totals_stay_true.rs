@@ -5,6 +5,7 @@
 //! The test's program has an `mmap` of its own, which is the one that the `libc` crate finds. C's allocator and threads
 //! use another.
 
+mod idle_harness;
 mod own_process;
 
 use std::ffi::{c_int, c_void};
@@ -102,6 +103,8 @@ fn no_memory() -> u64 {
 }
 
 fn refused(every: i64) {
+    EVERY.store(0, Ordering::Relaxed);
+    idle_harness::wait();
     let mut kept = Vec::with_capacity(20_000);
     let (expected, grown) = growth(every, || blocks(&mut kept, 10_000..13_000));
     assert!(REFUSED.load(Ordering::Relaxed) > 0, "nothing was refused");

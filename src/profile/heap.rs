@@ -426,3 +426,6 @@ pub(crate) enum DefaultSampleType {
     )]
     AllocSpace,
 }
+
+#[cfg(test)]
+mod tests;

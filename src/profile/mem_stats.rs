@@ -118,12 +118,11 @@ impl ProfilerStats {
 }
 
 fn mean_depth() -> usize {
+    // Wider than the counts, whose product with a depth may not fit them.
     let (frames, stacks) = record::buckets().fold((0, 0), |(frames, stacks), bucket| {
-        let (allocs, _) = bucket.counts();
-        (
-            frames + bucket.frames().len() as u64 * allocs,
-            stacks + allocs,
-        )
+        let allocs = u128::from(bucket.counts().0);
+        let depth = bucket.frames().len() as u128;
+        (frames + depth * allocs, stacks + allocs)
     });
     frames.checked_div(stacks).unwrap_or(0) as usize
 }

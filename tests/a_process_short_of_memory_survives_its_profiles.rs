@@ -34,10 +34,8 @@ fn limit(room: u64) {
     assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut now) }, 0);
     now.rlim_cur = in_use.saturating_add(room).min(now.rlim_max);
     // SAFETY: `now` holds a limit.
-    assert_eq!(
-        unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const now) },
-        0
-    );
+    let set = unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const now) };
+    assert_eq!(set, 0);
 }
 
 const NAME: &str = "a_process_short_of_memory_survives_its_profiles";

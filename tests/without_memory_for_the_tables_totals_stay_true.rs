@@ -55,8 +55,10 @@ extern "C" fn mmap(
             .is_multiple_of(every.unsigned_abs())
     {
         REFUSED.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: always safe.
+        let errno = unsafe { libc::__errno_location() };
         // SAFETY: this thread's own.
-        unsafe { *libc::__errno_location() = libc::ENOMEM };
+        unsafe { *errno = libc::ENOMEM };
         return libc::MAP_FAILED;
     }
     // SAFETY: the request as it came; the caller vouches for it.

@@ -30,6 +30,9 @@ pub enum Error {
     },
     /// A thread of the profiler could not be started.
     Thread(io::Error),
+    /// The system has not the memory that taking and writing a profile needs. Nothing was lost: the profile can be taken
+    /// when there is more.
+    NoMemory,
     /// Writing a profile to the caller's writer failed.
     Write(io::Error),
 }
@@ -72,6 +75,10 @@ impl fmt::Display for Error {
                 f,
                 "cannot start a thread for the profiler: {source}; raise the process's thread limit"
             ),
+            Error::NoMemory => f.write_str(
+                "the system gives no memory for a profile (address space limit, overcommit, or number of \
+                 mappings: vm.max_map_count); nothing is lost, try again, or raise that limit",
+            ),
             Error::Write(source) => write!(f, "cannot write the profile: {source}"),
         }
     }
@@ -89,7 +96,10 @@ impl std::error::Error for Error {
             Error::Bind { source, .. } | Error::Thread(source) | Error::Write(source) => {
                 Some(source)
             }
-            Error::NotInstalled | Error::Exposed { .. } | Error::Config { .. } => None,
+            Error::NotInstalled
+            | Error::Exposed { .. }
+            | Error::Config { .. }
+            | Error::NoMemory => None,
         }
     }
 }
@@ -119,6 +129,7 @@ mod tests {
                 "choose an address of this machine",
             ),
             (Error::Exposed { addr: addr() }, "bind 127.0.0.1"),
+            (Error::NoMemory, "raise that limit"),
             (
                 Error::Thread(system(io::ErrorKind::OutOfMemory)),
                 "raise the process's thread limit",

@@ -34,6 +34,15 @@ pub(crate) fn unmap(start: NonNull<u8>, bytes: usize) {
     unsafe { libc::munmap(start.as_ptr().cast(), bytes) };
 }
 
+/// Whether the system would give as much now. For work that ends the process if it finds out half-way.
+pub(crate) fn has_room(bytes: usize) -> bool {
+    let room = map(bytes);
+    room.is_some_and(|start| {
+        unmap(start, bytes);
+        true
+    })
+}
+
 /// A vector in pages of its own. Large scratch of the profiler must not pass through the host's allocator: glibc, for
 /// one, raises the size from which it returns memory to the system each time that a large block is freed.
 #[derive(Debug)]
@@ -120,13 +129,19 @@ impl<T: Copy> PageVec<T> {
 
     /// All of `values`. Ends the process, as a `Vec` does, if the system has no memory for them: outside malloc only.
     pub(crate) fn collect(values: impl Iterator<Item = T>) -> Self {
+        let all = Self::try_collect(values);
+        all.unwrap_or_else(|| std::alloc::handle_alloc_error(Layout::new::<T>()))
+    }
+
+    /// All of `values`; None if the system has no memory for them.
+    pub(crate) fn try_collect(values: impl Iterator<Item = T>) -> Option<Self> {
         let mut all = Self::new();
         for value in values {
             if !all.push(value) {
-                std::alloc::handle_alloc_error(Layout::new::<T>());
+                return None;
             }
         }
-        all
+        Some(all)
     }
 
     pub(crate) fn as_slice(&self) -> &[T] {

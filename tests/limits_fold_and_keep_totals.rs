@@ -1,6 +1,7 @@
 //! At every limit samples are folded into an entry that says so: totals stay true, the fold is counted, and the
 //! profile's comment tells.
 
+mod idle_harness;
 mod validator;
 
 use std::hint::black_box;
@@ -54,6 +55,7 @@ fn deep(depth: usize, size: usize) -> Vec<u8> {
 // One test: the steps share one process's tables, and each fills another.
 #[test]
 fn limits_fold_and_keep_totals() {
+    idle_harness::wait();
     // Depth: the stack keeps its leaf and says that the root is missing.
     let block = deep(60, 5_432_101);
     let profile = capture();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{pprof, text};
 use crate::error::Error;
-use crate::pages::PageVec;
+use crate::pages::{self, PageVec};
 use crate::record::{self, Bucket, FoldedTotals, Suspended};
 use crate::scale;
 
@@ -115,6 +115,15 @@ impl HeapRecord {
         }
     }
 
+    /// All there are now.
+    fn all() -> impl Iterator<Item = HeapRecord> {
+        let folded = HeapRecord::of_folded(record::folded());
+        let folded = (!folded.sampled.is_zero()).then_some(folded);
+        folded
+            .into_iter()
+            .chain(record::buckets().map(HeapRecord::of_bucket))
+    }
+
     /// All of `records` as one, without a stack.
     pub(super) fn sum(records: &[&HeapRecord]) -> Self {
         let add = |of: fn(&HeapRecord) -> HeapValues| {
@@ -210,16 +219,17 @@ impl HeapProfile {
     /// Reads the counts of all buckets. Takes about 50 ns a bucket; no thread is stopped and none waits.
     ///
     /// # Errors
-    /// [`Error::NotInstalled`] if no [`ProfiledAllocator`](crate::ProfiledAllocator) is the global allocator.
+    /// [`Error::NotInstalled`] if no [`ProfiledAllocator`](crate::ProfiledAllocator) is the global allocator;
+    /// [`Error::NoMemory`] if the system has not the memory for a profile and its text.
     pub fn capture() -> Result<HeapProfile, Error> {
         super::report_bad_environment();
         let _own = Suspended::new();
         let rate = record::sample_rate().ok_or(Error::NotInstalled)?;
+        if !pages::has_room(room_for_a_profile()) {
+            return Err(Error::NoMemory);
+        }
         super::refresh_unwind_tables();
-        let folded = HeapRecord::of_folded(record::folded());
-        let folded = (!folded.sampled.is_zero()).then_some(folded);
-        let buckets = record::buckets().map(HeapRecord::of_bucket);
-        let mut records = PageVec::collect(folded.into_iter().chain(buckets));
+        let mut records = PageVec::try_collect(HeapRecord::all()).ok_or(Error::NoMemory)?;
         records.as_mut_slice().sort_unstable_by_key(HeapRecord::key);
         Ok(HeapProfile {
             records,
@@ -269,16 +279,17 @@ impl HeapProfile {
 
     /// The sum of all estimates.
     pub fn total(&self) -> HeapValues {
-        self.records()
-            .iter()
-            .fold(HeapValues::default(), |sum, record| sum + record.estimate)
+        self.summary().total
+    }
+
+    /// What the entries come to.
+    pub(super) fn summary(&self) -> Summary {
+        Summary::of(self.records().iter().copied(), self.rate)
     }
 
     /// One standard error of the in-use bytes in `total`, in bytes; 0 at rate 1.
     pub fn inuse_space_error(&self) -> f64 {
-        // Folded from 0: the sum of no floats is −0, which prints its sign.
-        let variances = self.records().iter().map(HeapRecord::inuse_space_variance);
-        variances.fold(0.0, f64::add).max(0.0).sqrt()
+        self.summary().inuse_space_error
     }
 
     /// The sampling rate when the profile was taken, in bytes.
@@ -341,6 +352,63 @@ impl HeapProfile {
     }
 }
 
+/// What the entries of a profile come to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Summary {
+    pub(super) total: HeapValues,
+    pub(super) inuse_space_error: f64,
+    pub(super) sample_rate: usize,
+}
+
+impl Summary {
+    /// Read now, without memory for a profile; all 0 if no allocator is installed.
+    pub(super) fn now() -> Self {
+        let summary = |rate| Self::of(HeapRecord::all(), rate);
+        record::sample_rate().map(summary).unwrap_or_default()
+    }
+
+    fn of(records: impl Iterator<Item = HeapRecord>, sample_rate: usize) -> Self {
+        // Folded from 0: the sum of no floats is −0, which prints its sign.
+        let (total, variance) = records.fold((HeapValues::default(), 0.0), |sum, record| {
+            (
+                sum.0 + record.estimate,
+                sum.1 + record.inuse_space_variance(),
+            )
+        });
+        Self {
+            total,
+            inuse_space_error: f64::max(variance, 0.0).sqrt(),
+            sample_rate,
+        }
+    }
+}
+
+/// What taking and writing a profile takes at most, about. Collections end the process when they cannot grow, and a
+/// profile must not be what does it, so it is not begun where the system would not give as much.
+fn room_for_a_profile() -> usize {
+    let records = record::counters().buckets * size_of::<HeapRecord>();
+    // The records of a profile and of what it is compared with, each with room to grow into.
+    let records = records.saturating_mul(4);
+    // The encoder's tables and its output.
+    let written = record::limits().profile_bytes.saturating_mul(2);
+    let tables = if record::delta().is_stale() {
+        ROOM_FOR_TABLES
+    } else {
+        0
+    };
+    [written, tables, ROOM_FOR_NAMES]
+        .into_iter()
+        .fold(records, usize::saturating_add)
+}
+
+/// Bytes for one unit's tables of the debug information, of common sizes, and for the stack of the thread that reads
+/// them. More would refuse profiles to small processes under a limit.
+const ROOM_FOR_NAMES: usize = 8 << 20;
+
+/// Bytes for a copy of the unwind data and for the tables that another thread makes of it meanwhile: the program's and
+/// its libraries', of common sizes.
+const ROOM_FOR_TABLES: usize = 16 << 20;
+
 /// How a profile is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PprofView {
@@ -362,3 +430,6 @@ pub(crate) enum DefaultSampleType {
     )]
     AllocSpace,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! `mem_stats`: what can be known about the process's memory in one call, and how the profiler itself is doing.
 
-use super::heap::{HeapProfile, HeapValues};
+use super::heap::{HeapValues, Summary};
 use crate::record::{self, Suspended};
 use crate::stack;
 
@@ -119,12 +119,11 @@ impl ProfilerStats {
 }
 
 fn mean_depth() -> usize {
+    // Wider than the counts, whose product with a depth may not fit them.
     let (frames, stacks) = record::buckets().fold((0, 0), |(frames, stacks), bucket| {
-        let (allocs, _) = bucket.counts();
-        (
-            frames + bucket.frames().len() as u64 * allocs,
-            stacks + allocs,
-        )
+        let allocs = u128::from(bucket.counts().0);
+        let depth = bucket.frames().len() as u128;
+        (frames + depth * allocs, stacks + allocs)
     });
     frames.checked_div(stacks).unwrap_or(0) as usize
 }
@@ -133,12 +132,13 @@ fn mean_depth() -> usize {
 ///
 /// Without a [`ProfiledAllocator`](crate::ProfiledAllocator) all that is counted is 0, the rate too.
 pub fn mem_stats() -> MemStats {
-    MemStats::of(HeapProfile::capture().ok().as_ref())
+    super::report_bad_environment();
+    // Not of a profile, for which there may be no memory.
+    MemStats::of(Summary::now())
 }
 
 impl MemStats {
-    /// With the heap as `profile` has it, 0 without one.
-    pub(super) fn of(profile: Option<&HeapProfile>) -> Self {
+    pub(super) fn of(heap: Summary) -> Self {
         let _own = Suspended::new();
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let bytes = |name: &str| {
@@ -151,9 +151,9 @@ impl MemStats {
                 .checked_mul(1024)
         };
         Self {
-            heap: profile.map(HeapProfile::total).unwrap_or_default(),
-            inuse_space_error: profile.map_or(0.0, HeapProfile::inuse_space_error),
-            sample_rate: profile.map_or(0, HeapProfile::sample_rate),
+            heap: heap.total,
+            inuse_space_error: heap.inuse_space_error,
+            sample_rate: heap.sample_rate,
             resident_bytes: bytes("VmRSS"),
             peak_resident_bytes: bytes("VmHWM"),
             virtual_bytes: bytes("VmSize"),

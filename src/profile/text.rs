@@ -17,7 +17,7 @@ use crate::stack::ReturnAddress;
 /// In pieces.
 pub(super) fn write(profile: &HeapProfile) -> Vec<Vec<u8>> {
     // Read before the names are resolved, which takes memory.
-    let stats = MemStats::of(Some(profile));
+    let stats = MemStats::of(profile.summary());
     let mappings = Mappings::read();
     let mut kept = budget::keep(profile.records(), record::limits().profile_samples);
     // Go's order: the largest last.

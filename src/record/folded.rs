@@ -14,8 +14,10 @@ pub(crate) struct Folded {
 struct Totals {
     samples: AtomicU64,
     sampled_bytes: AtomicU64,
-    /// In 1/65 536 of an object: at the default rate one sampled byte stands for 524 288.5 objects.
+    /// Whole objects, and what is left of each sample's in 1/65 536: at the default rate one sampled byte stands for
+    /// 524 288.5 objects. In one counter of such parts, small objects would use up 64 bits within days.
     objects: AtomicU64,
+    parts: AtomicU64,
     bytes: AtomicU64,
 }
 
@@ -30,8 +32,8 @@ pub(crate) struct FoldedTotals {
     pub(crate) bytes: u64,
 }
 
-/// Units of `Totals::objects` in one object.
-const UNITS: f64 = 65_536.0;
+/// `Totals::parts` in one object.
+const PARTS: f64 = 65_536.0;
 
 impl Totals {
     const fn new() -> Self {
@@ -39,6 +41,7 @@ impl Totals {
             samples: AtomicU64::new(0),
             sampled_bytes: AtomicU64::new(0),
             objects: AtomicU64::new(0),
+            parts: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }
     }
@@ -46,8 +49,10 @@ impl Totals {
     fn add(&self, size: usize, rate: usize) {
         let scale = crate::scale::factor(size, rate);
         self.sampled_bytes.fetch_add(size as u64, Ordering::Relaxed);
-        self.objects
-            .fetch_add((scale * UNITS) as u64, Ordering::Relaxed);
+        let whole = scale as u64;
+        let parts = (scale - whole as f64) * PARTS;
+        self.objects.fetch_add(whole, Ordering::Relaxed);
+        self.parts.fetch_add(parts as u64, Ordering::Relaxed);
         self.bytes
             .fetch_add((size as f64 * scale) as u64, Ordering::Relaxed);
         // Release pairs with the Acquire in `read`: a reader that sees the sample sees its bytes.
@@ -58,7 +63,10 @@ impl Totals {
         FoldedTotals {
             samples: self.samples.load(Ordering::Acquire),
             sampled_bytes: self.sampled_bytes.load(Ordering::Relaxed),
-            objects: (self.objects.load(Ordering::Relaxed) as f64 / UNITS) as u64,
+            objects: {
+                let parts = self.parts.load(Ordering::Relaxed) / PARTS as u64;
+                self.objects.load(Ordering::Relaxed).saturating_add(parts)
+            },
             bytes: self.bytes.load(Ordering::Relaxed),
         }
     }
@@ -84,5 +92,44 @@ impl Folded {
     pub(crate) fn totals(&self) -> (FoldedTotals, FoldedTotals) {
         let frees = self.frees.read();
         (self.allocs.read(), frees)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn years_of_small_objects_are_counted() {
+        let totals = Totals::new();
+        // 3 000 million objects of 16 bytes a second for 90 days: 80 times what one counter of parts, of 64 bits,
+        // could hold.
+        let objects = 3_000_000_000 * 90 * 86_400_u64;
+        totals.objects.store(objects, Ordering::Relaxed);
+        totals.add(16, 524_288);
+        let read = totals.read();
+        assert_eq!(read.objects, objects + 32_768);
+        assert_eq!(read.bytes, 524_296);
+    }
+
+    #[test]
+    fn parts_of_objects_add_up() {
+        let folded = Folded::new();
+        for _ in 0..1_000 {
+            folded.count_alloc(524_288, 524_288);
+            folded.count_free(524_288, 524_288);
+        }
+        let (allocs, frees) = folded.totals();
+        // Each stands for 1.582 objects.
+        assert_eq!((allocs.samples, allocs.objects), (1_000, 1_581));
+        assert_eq!(allocs, frees);
+    }
+
+    #[test]
+    fn counters_at_their_end_saturate_what_is_read() {
+        let totals = Totals::new();
+        totals.objects.store(u64::MAX, Ordering::Relaxed);
+        totals.parts.store(u64::MAX, Ordering::Relaxed);
+        assert_eq!(totals.read().objects, u64::MAX);
     }
 }

@@ -233,10 +233,10 @@ fn an_allocation_may_be_interrupted_at_every_instruction() {
             take_a_lock();
             handlers_may_allocate_and_free();
         }
-        Some("fork, backtrace") => assert_eq!(other_threads_may_fork(30, stride()), None),
+        Some("fork, backtrace") => assert_eq!(other_threads_may_fork(120, stride()), None),
         Some("fork, tables") => {
             make_tables();
-            assert_eq!(other_threads_may_fork(30, stride()), None);
+            assert_eq!(other_threads_may_fork(120, stride()), None);
         }
         Some("fork, with a lock inside") => {
             take_a_lock();

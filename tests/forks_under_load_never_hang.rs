@@ -26,7 +26,7 @@ static ALLOC: ProfiledAllocator<LockFreeHeap> =
     ProfiledAllocator::new(LockFreeHeap::new()).sample_every(1);
 
 /// Ends a child that hangs; no child is measured by it.
-const WATCHDOG_SECONDS: u32 = 30;
+const WATCHDOG_SECONDS: u32 = 120;
 
 /// Sizes that nothing else asks for.
 const PARENTS: usize = 77_777;
@@ -95,6 +95,31 @@ fn fork_under_load(forks: usize, seconds: u32) -> Option<End> {
         stop.store(true, Ordering::Relaxed);
         first_bad
     })
+}
+
+/// Forks beside threads that start and end all the time: std keeps a list of them behind a lock.
+fn fork_beside_short_lived_threads(forks: usize) {
+    write_profile();
+    let stop = AtomicBool::new(false);
+    let mut parents = Some(Block::new(PARENTS, 8));
+    let first_bad = thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    thread::spawn(|| {}).join().expect("no panic");
+                }
+            });
+        }
+        let mut ends = (0..forks).map(|_| {
+            eprint!(".");
+            let live_on = || live_on(parents.take().expect("the parent's"), true);
+            ask(WATCHDOG_SECONDS, live_on).end()
+        });
+        let first_bad = ends.find(|end| *end != End::Yes);
+        stop.store(true, Ordering::Relaxed);
+        first_bad
+    });
+    assert_eq!(first_bad, None);
 }
 
 /// Forks while another thread holds the loader's lock, as one does that prints a backtrace, or takes a profile.
@@ -168,6 +193,9 @@ fn forks_under_load_never_hang() {
             take_a_lock();
             let end = fork_under_load(1_000, 2);
             assert_eq!(end, Some(End::Hung), "no child met the lock");
+        }
+        Some("short-lived threads") => {
+            fork_beside_short_lived_threads(if is_long() { 1_000 } else { 10 });
         }
         Some("loader, before the first profile") => fork_beside_the_loader(),
         Some("loader") => {

@@ -23,7 +23,7 @@ use http_client::{get, try_get};
 static ALLOC: ProfiledAllocator = ProfiledAllocator::system().sample_every(65_536);
 
 /// Ends a child that hangs; no child is measured by it.
-const WATCHDOG_SECONDS: u32 = 60;
+const WATCHDOG_SECONDS: u32 = 120;
 
 const HEAP: &str = "/debug/pprof/heap";
 

@@ -32,25 +32,13 @@ const TEST: &str = "small_stacks_suffice";
 const SIZE: usize = 3_061;
 
 /// Bytes of stack that a sampled allocation may take besides what it takes unsampled: what the crate checks for before it
-/// walks, by `backtrace` and by tables. The optimized build is held to less.
-const MOST_BY_BACKTRACE: usize = if cfg!(debug_assertions) {
-    8 << 10
-} else {
-    6 << 10
-};
-const MOST_BY_TABLES: usize = if cfg!(debug_assertions) {
-    4 << 10
-} else {
-    3 << 10
-};
+/// walks, by `backtrace` and by tables.
+const MOST_BY_BACKTRACE: usize = 8 << 10;
+const MOST_BY_TABLES: usize = 4 << 10;
 
 /// Bytes left at which an allocation must still work. Without optimization the test's own frames and the inner allocator
 /// take 1.6 KB of them.
-const NEAR: usize = if cfg!(debug_assertions) {
-    4 << 10
-} else {
-    2 << 10
-};
+const NEAR: usize = 4 << 10;
 
 const PAGE: usize = 4096;
 

@@ -13,8 +13,8 @@ use std::time::Duration;
 /// What tells such a process which part it is to run.
 const VARIABLE: &str = "DEBUG_PPROF_TEST_PART";
 
-/// A silence that no slow machine explains.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// A silence that no slow machine explains: longer than a fork child is given.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The silence that a part which is *meant* to hang is given. One that is only slow would be taken for hung, which
 /// makes that check weaker, not wrong.

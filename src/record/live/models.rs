@@ -167,6 +167,19 @@ fn loom_a_free_is_found_while_the_filter_grows() {
 }
 
 #[test]
+fn loom_a_record_that_comes_while_the_filter_grows_is_in_the_new_level() {
+    every_order(2, || {
+        let world = World::new();
+        world.alloc(0, A);
+        at_once(
+            &world,
+            &[|world| world.alloc(1, X), |world| world.alloc(0, Y)],
+        );
+        world.settle(&[A, X, Y]);
+    });
+}
+
+#[test]
 fn loom_a_record_that_goes_while_the_filter_grows_takes_no_others_count() {
     every_order(3, || {
         let world = World::new();

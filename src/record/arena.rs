@@ -2,10 +2,9 @@
 
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use super::busy::Busy;
-use crate::pages::{map, unmap};
+use super::shared::{AtomicPtr, AtomicUsize, Ordering, map, unmap};
 
 /// Bytes mapped at a time. A step at half the size would map twice as often (2 µs each); at twice the size a service
 /// with few stacks, or one that locks its memory, would hold more than it needs.

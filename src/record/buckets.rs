@@ -12,16 +12,16 @@
 
 use core::mem::{MaybeUninit, align_of, size_of};
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use super::arena::Arena;
 use super::busy::Busy;
 use super::drops::NoRoom;
+use super::shared::{AtomicPtr, AtomicU64, AtomicUsize, IN_MODEL, Ordering};
 use crate::stack::{ReturnAddress, Stack, mix};
 
 /// Chain heads: 128 KiB of zero pages, of which a page is touched when one of its 512 chains gets a bucket. At the
 /// default limit of 65 536 buckets a chain has four on average; half as many heads would double that.
-const HEADS: usize = 1 << 14;
+const HEADS: usize = if IN_MODEL { 1 } else { 1 << 14 };
 
 /// One (stack, size, rate) and its counts. 56 bytes, followed in memory by its frames.
 #[derive(Debug)]
@@ -261,5 +261,7 @@ fn hash(key: &Key<'_>) -> u64 {
     hash ^ (hash >> 32)
 }
 
+#[cfg(all(test, loom))]
+mod models;
 #[cfg(test)]
 mod tests;

@@ -10,21 +10,20 @@
 //! ```
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
 use super::drops::NoRoom;
-use crate::pages;
+use super::shared::{AtomicPtr, AtomicU8, AtomicUsize, IN_MODEL, Ordering, map, unmap};
 
 /// The first level has 2^14 counters of a byte each: 16 KiB, a third of a first-level data cache. At twice the size
 /// the filter of a small service pushes the program's own data out of that cache, at half it has to grow at once.
-const FIRST_BITS: u32 = 14;
+const FIRST_BITS: u32 = if IN_MODEL { 2 } else { 14 };
 /// The last has 2^22: an eighth full at half of the default limit on live records. Beyond that, and where the system
 /// gives no memory for the next level, false hits grow more frequent.
-const LEVELS: usize = 9;
+const LEVELS: usize = if IN_MODEL { 3 } else { 9 };
 /// Counters for each live record at which the next level is made, so that between one free in 16 and one in 8 looks
 /// its address up for nothing. At a quarter of it, twice to four times as many do; at four times, the counters of a
 /// 10 GiB heap (20 480 records at the default rate) no longer fit a second-level cache beside the program's data.
-const COUNTERS_PER_RECORD: usize = 8;
+const COUNTERS_PER_RECORD: usize = if IN_MODEL { 4 } else { 8 };
 
 /// A counting filter over addresses: a counter is above 0 if a live record's address hashes to it.
 ///
@@ -195,7 +194,7 @@ impl Filter {
         if let Some(counters) = self.counters(level) {
             return Some(counters);
         }
-        let fresh = pages::map(level.bytes())?;
+        let fresh = map(level.bytes())?;
         match slot.compare_exchange(
             ptr::null_mut(),
             fresh.as_ptr().cast(),
@@ -204,7 +203,7 @@ impl Filter {
         ) {
             Ok(_) => Some(fresh.cast()),
             Err(counters) => {
-                pages::unmap(fresh, level.bytes());
+                unmap(fresh, level.bytes());
                 NonNull::new(counters)
             }
         }
@@ -215,7 +214,7 @@ impl Drop for Filter {
     fn drop(&mut self) {
         for (nth, level) in self.levels.iter_mut().enumerate() {
             if let Some(counters) = NonNull::new(*level.get_mut()) {
-                pages::unmap(counters.cast(), Level(nth + 1).bytes());
+                unmap(counters.cast(), Level(nth + 1).bytes());
             }
         }
     }

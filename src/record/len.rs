@@ -1,16 +1,15 @@
 //! How many live records there are: counted so that threads that count at the same time do not meet.
 
-use core::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
-
 use super::drops::NoRoom;
+use super::shared::{AtomicIsize, AtomicUsize, IN_MODEL, Ordering};
 
 /// Parts, each on cache lines of its own; 2 KiB. One counter for all made every sample of one core wait for those of the
 /// others, and so did parts that were chosen by address. Threads beyond as many share them.
-pub(super) const SHARDS: usize = 16;
+pub(super) const SHARDS: usize = if IN_MODEL { 2 } else { 16 };
 
 /// Places that a shard reserves at a time. At half of it threads meet at the common count twice as often; at twice, the
 /// count is known to 1 024 places only.
-const BATCH: usize = 32;
+const BATCH: usize = if IN_MODEL { 1 } else { 32 };
 
 /// Which part of a count a thread counts in: its number among the threads that have sampled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,7 +35,7 @@ impl Shard {
 #[derive(Debug)]
 pub(super) struct Len {
     reserved: Line<AtomicUsize>,
-    /// Below 0 for the moment in which its thread reserves more.
+    /// Below 0 for the moment in which two threads reach for the last place.
     free: [Line<AtomicIsize>; SHARDS],
 }
 
@@ -55,7 +54,7 @@ impl Len {
 
     pub(super) fn total(&self) -> usize {
         let free = self.free.iter().map(|free| free.0.load(Ordering::Relaxed));
-        let free = free.fold(0, isize::wrapping_add);
+        let free = free.map(|free| free.max(0)).fold(0, isize::wrapping_add);
         // Below 0 if a batch went back between the readings.
         let total = (self.reserved() as isize).wrapping_sub(free);
         usize::try_from(total).unwrap_or(0)
@@ -102,7 +101,19 @@ impl Len {
             return;
         };
         if free.0.fetch_add(1, Ordering::Relaxed) + 1 >= 2 * BATCH as isize {
-            free.0.fetch_sub(BATCH as isize, Ordering::Relaxed);
+            self.give_back(free);
+        }
+    }
+
+    /// Gives a batch back, unless other threads have taken what was free: a batch that is given back and not taken from
+    /// `free` would be there for all to reserve while its places have records.
+    #[cold]
+    fn give_back(&self, free: &Line<AtomicIsize>) {
+        let less = |free: isize| (free >= BATCH as isize).then(|| free - BATCH as isize);
+        let taken = free
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        if taken.is_ok() {
             self.reserved.0.fetch_sub(BATCH, Ordering::Relaxed);
         }
     }
@@ -121,5 +132,7 @@ fn take(free: &Line<AtomicIsize>) -> bool {
     false
 }
 
+#[cfg(all(test, loom))]
+mod models;
 #[cfg(test)]
 mod tests;

@@ -7,17 +7,16 @@
 
 mod table;
 
-use core::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-
 use super::busy::Busy;
 use super::drops::NoRoom;
 use super::filter::{Filter, Level};
 use super::len::{Len, SHARDS, Shard};
+use super::shared::{AtomicU8, AtomicU64, AtomicUsize, IN_MODEL, Ordering};
 
 use self::table::{EMPTY, HELD, Slot, Table};
 
 /// Entries of `Live::owners`; 4 KiB.
-const OWNERS: usize = 1 << 12;
+const OWNERS: usize = if IN_MODEL { 2 } else { 1 << 12 };
 /// A region is 1 MiB of addresses. Allocators give a thread memory of its own in larger pieces than that; regions of half
 /// the size would use up twice the owners, at twice the size neighbours of different threads would share one more often.
 const REGION_BITS: u32 = 20;
@@ -218,5 +217,7 @@ impl Live {
     }
 }
 
+#[cfg(all(test, loom))]
+mod models;
 #[cfg(test)]
 mod tests;

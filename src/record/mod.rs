@@ -26,6 +26,7 @@ mod payload;
 mod random;
 mod rate;
 mod set_limits;
+mod shared;
 mod thread;
 mod trace;
 

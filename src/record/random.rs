@@ -44,6 +44,11 @@ impl Random {
         }
     }
 
+    #[cfg(all(test, loom))]
+    pub(crate) fn set_number(&self, number: u64) {
+        self.number.set(number);
+    }
+
     /// The thread's number among those that have drawn a gap, 0 if it has not.
     pub(crate) fn number(&self) -> u64 {
         self.number.get()

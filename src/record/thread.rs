@@ -27,8 +27,16 @@ pub(crate) struct Thread {
 }
 
 std::thread_local! {
-    static THREAD: Thread = const {
-        Thread {
+    static THREAD: Thread = const { Thread::new() };
+}
+
+/// The countdown of a thread that does not sample: more than 2^62 above any rate word, and no thread allocates that
+/// much.
+pub(super) const SUSPENDED: i64 = i64::MAX;
+
+impl Thread {
+    const fn new() -> Self {
+        Self {
             // Below every rate word, so that the first allocation visits the slow path and draws its gap there.
             countdown: Cell::new(0),
             saved: Cell::new(0),
@@ -38,14 +46,16 @@ std::thread_local! {
             trace: Cell::new(None),
             own_stack: OwnStack::unknown(),
         }
-    };
-}
+    }
 
-/// The countdown of a thread that does not sample: more than 2^62 above any rate word, and no thread allocates that
-/// much.
-pub(super) const SUSPENDED: i64 = i64::MAX;
+    /// The state of a thread of a model.
+    #[cfg(all(test, loom))]
+    pub(super) fn numbered(number: u64) -> Self {
+        let thread = Self::new();
+        thread.random.set_number(number);
+        thread
+    }
 
-impl Thread {
     /// Runs `work` on the calling thread's state. Never fails: the state has no destructor.
     #[inline(always)]
     pub(super) fn with<R>(work: impl FnOnce(&Thread) -> R) -> R {

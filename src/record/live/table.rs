@@ -13,19 +13,18 @@
 
 use core::marker::PhantomData;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use crate::pages;
 use crate::record::drops::NoRoom;
+use crate::record::shared::{AtomicPtr, AtomicUsize, IN_MODEL, Ordering, map, unmap};
 
 /// Slots whose addresses share a cache line.
-const SLOTS: usize = 8;
+const SLOTS: usize = if IN_MODEL { 2 } else { 8 };
 /// Groups of the first segment: 512 slots, two pages, which is 256 MiB of live heap at the default rate. A table of half the
 /// size is nearly full, and searched in several places, when a small program samples everything; one of twice the size
 /// takes more pages of those whose threads sample little.
-const FIRST_GROUPS: usize = 64;
+const FIRST_GROUPS: usize = if IN_MODEL { 1 } else { 64 };
 /// Enough for 2^33 slots.
-const SEGMENTS: usize = 24;
+const SEGMENTS: usize = if IN_MODEL { 3 } else { 24 };
 
 /// The address of a slot that holds no record.
 pub(super) const EMPTY: usize = 0;
@@ -143,7 +142,7 @@ impl Table {
     fn map(&self, nth: usize) -> Result<(), NoRoom> {
         let segment = self.segments.get(nth).ok_or(NoRoom::Limit)?;
         if segment.load(Ordering::Acquire).is_null() {
-            let fresh = pages::map(segment_bytes(nth)).ok_or(NoRoom::Memory)?;
+            let fresh = map(segment_bytes(nth)).ok_or(NoRoom::Memory)?;
             // SeqCst with `addresses`.
             let published = segment.compare_exchange(
                 ptr::null_mut(),
@@ -152,7 +151,7 @@ impl Table {
                 Ordering::Relaxed,
             );
             if published.is_err() {
-                pages::unmap(fresh, segment_bytes(nth));
+                unmap(fresh, segment_bytes(nth));
             }
         }
         // Whoever mapped it may have been interrupted before this, so everyone says it.
@@ -165,7 +164,7 @@ impl Drop for Table {
     fn drop(&mut self) {
         for (nth, segment) in self.segments.iter_mut().enumerate() {
             if let Some(first) = ptr::NonNull::new(*segment.get_mut()) {
-                pages::unmap(first.cast(), segment_bytes(nth));
+                unmap(first.cast(), segment_bytes(nth));
             }
         }
     }

@@ -276,10 +276,12 @@ mod tests {
         let [program] = found[..] else {
             panic!("one program")
         };
-        unsafe extern "C" {
-            fn main(count: c_int, arguments: *const *const u8) -> c_int;
-        }
-        let main = main as unsafe extern "C" fn(c_int, *const *const u8) -> c_int as usize;
+        // Declared in Rust it would be a second `main` where the compiler puts this function beside the program's.
+        let main: usize;
+        // SAFETY: an address is computed, and nothing else is done.
+        unsafe {
+            core::arch::asm!("lea {}, [rip + main]", out(reg) main, options(nomem, nostack, preserves_flags))
+        };
         assert_eq!(program.main.map(|at| at + program.bias), Some(main));
         assert_eq!(main_from(0, &[0x90; 48]), None);
         assert_eq!(main_from(0, &[0x48, 0x8d, 0x3d]), None);

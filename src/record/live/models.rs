@@ -1,0 +1,459 @@
+//! The live records in every order of two or three threads, and in many of four: no free is missed, no slot has two
+//! records, the count comes back to 0.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use shuttle::rand::Rng;
+
+use super::*;
+use crate::record::shared::model::{Hand, at_once, every_order, random_orders, spawn};
+use crate::record::thread::Thread;
+
+/// In one region, and on one counter in every level of the filter.
+const A: usize = 0x10_0000;
+const B: usize = 0x10_0010;
+const C: usize = 0x10_0020;
+/// In a region that has another owner, on counters of its own.
+const X: usize = 0x20_0000;
+/// In the region of A, on its counter in the first level and on others in the levels after it.
+const Y: usize = 0x50_0000;
+
+const NO_LIMIT: usize = usize::MAX;
+
+#[derive(Debug)]
+struct World {
+    live: Live,
+    hand: Hand,
+}
+
+impl World {
+    fn new() -> Arc<Self> {
+        Arc::new(World {
+            live: Live::new(),
+            hand: Hand::empty(),
+        })
+    }
+
+    /// One whose filter is at its last level and whose region of A has an owner: it grows no more.
+    fn grown() -> Arc<Self> {
+        let world = Self::new();
+        [A, B, C]
+            .into_iter()
+            .for_each(|address| world.alloc(0, address));
+        [A, B, C]
+            .into_iter()
+            .for_each(|address| world.free(1, address));
+        world
+    }
+
+    fn insert(&self, thread: u64, address: usize, payload: usize, limit: usize) -> bool {
+        let thread = Thread::numbered(thread);
+        let busy = Busy::enter(&thread).unwrap();
+        self.live.insert(&busy, address, payload, limit).is_ok()
+    }
+
+    fn alloc(&self, thread: u64, address: usize) {
+        assert!(self.insert(thread, address, payload(address), NO_LIMIT));
+    }
+
+    fn free(&self, thread: u64, address: usize) {
+        assert!(self.live.may_contain(address), "a free is missed");
+        let retired = self.live.retire(Shard::of_thread(thread), address);
+        assert_eq!(retired, Some(payload(address)));
+    }
+
+    fn failed_realloc(&self, address: usize) {
+        assert!(self.live.may_contain(address), "a realloc is missed");
+        let held = self.live.hold(address).expect("a record");
+        self.live.restore(held);
+    }
+
+    fn realloc(&self, thread: u64, address: usize, meanwhile: impl FnOnce()) {
+        assert!(self.live.may_contain(address), "a realloc is missed");
+        let held = self.live.hold(address).expect("a record");
+        meanwhile();
+        let released = self.live.release(Shard::of_thread(thread), held);
+        assert_eq!(released, payload(address));
+    }
+
+    fn shown(&self) -> Vec<usize> {
+        self.live.tables.iter().flat_map(Table::addresses).collect()
+    }
+
+    /// When all threads are done: only `left` are alive; they are freed, and nothing is.
+    fn settle(&self, left: &[usize]) {
+        assert_eq!(self.live.len(), left.len());
+        let shown: BTreeSet<_> = self.shown().into_iter().collect();
+        assert_eq!(shown, left.iter().copied().collect());
+        left.iter().for_each(|address| self.free(0, *address));
+        assert_eq!((self.live.len(), self.shown().len()), (0, 0));
+    }
+
+    /// That the filter has forgotten all; not so if it grew while records went.
+    fn is_forgotten(&self) -> bool {
+        ![A, X, Y]
+            .iter()
+            .any(|address| self.live.may_contain(*address))
+    }
+}
+
+fn payload(address: usize) -> usize {
+    address << 1
+}
+
+fn come_and_go<const NUMBER: u64, const ADDRESS: usize>(world: &World) {
+    world.alloc(NUMBER, ADDRESS);
+    world.free(NUMBER, ADDRESS);
+}
+
+#[test]
+fn loom_first_records_share_nothing_but_their_tables() {
+    every_order(2, || {
+        let world = World::new();
+        at_once(&world, &[come_and_go::<0, A>, come_and_go::<1, B>]);
+        world.settle(&[]);
+    });
+}
+
+#[test]
+fn loom_three_threads_never_get_one_slot() {
+    every_order(2, || {
+        let world = World::grown();
+        at_once(
+            &world,
+            &[
+                |world| world.alloc(0, A),
+                |world| world.alloc(1, B),
+                |world| world.alloc(0, C),
+            ],
+        );
+        world.settle(&[A, B, C]);
+        assert!(world.is_forgotten());
+    });
+}
+
+#[test]
+fn loom_segments_are_mapped_once() {
+    every_order(2, || {
+        let world = World::new();
+        [A, B]
+            .into_iter()
+            .for_each(|address| world.alloc(0, address));
+        at_once(
+            &world,
+            &[
+                |world| world.alloc(0, C),
+                |world| world.alloc(1, Y),
+                |world| world.free(0, A),
+            ],
+        );
+        world.settle(&[B, C, Y]);
+    });
+}
+
+#[test]
+fn loom_a_free_is_found_while_the_filter_grows() {
+    every_order(3, || {
+        let world = World::new();
+        world.alloc(0, A);
+        // Two records crowd the first level.
+        at_once(
+            &world,
+            &[|world| world.alloc(1, X), |world| world.free(0, A)],
+        );
+        world.settle(&[X]);
+    });
+}
+
+#[test]
+fn loom_a_record_that_comes_while_the_filter_grows_is_in_the_new_level() {
+    every_order(2, || {
+        let world = World::new();
+        world.alloc(0, A);
+        at_once(
+            &world,
+            &[|world| world.alloc(1, X), |world| world.alloc(0, Y)],
+        );
+        world.settle(&[A, X, Y]);
+    });
+}
+
+#[test]
+fn loom_a_record_that_goes_while_the_filter_grows_takes_no_others_count() {
+    every_order(3, || {
+        let world = World::new();
+        world.alloc(0, A);
+        at_once(
+            &world,
+            &[|world| world.alloc(1, B), |world| world.free(0, A)],
+        );
+        world.settle(&[B]);
+    });
+}
+
+#[test]
+fn loom_a_record_that_comes_while_the_filter_grows_is_found_by_whoever_gets_the_block() {
+    every_order(2, || {
+        let world = World::new();
+        world.alloc(0, A);
+        at_once(
+            &world,
+            &[
+                |world| world.alloc(0, Y),
+                |world| {
+                    world.alloc(1, X);
+                    world.hand.give(X);
+                },
+                |world| {
+                    if let Some(block) = world.hand.take() {
+                        world.free(2, block);
+                        world.hand.give(block);
+                    }
+                },
+            ],
+        );
+        let left = if world.live.len() == 3 {
+            &[A, X, Y][..]
+        } else {
+            &[A, Y]
+        };
+        world.settle(left);
+    });
+}
+
+#[test]
+fn loom_a_failed_realloc_is_as_if_it_had_not_been_while_the_filter_grows() {
+    every_order(3, || {
+        let world = World::new();
+        world.alloc(0, A);
+        at_once(
+            &world,
+            &[
+                |world| world.alloc(1, Y),
+                |world| {
+                    world.failed_realloc(A);
+                    assert!(world.live.may_contain(A));
+                },
+            ],
+        );
+        world.settle(&[A, Y]);
+    });
+}
+
+#[test]
+fn loom_a_realloc_lets_its_address_go_to_another_thread() {
+    every_order(3, || {
+        let world = World::grown();
+        world.alloc(0, A);
+        at_once(
+            &world,
+            &[
+                |world| {
+                    // The inner allocator has moved the block and gives its address away.
+                    world.realloc(0, A, || world.hand.give(A));
+                    world.alloc(0, B);
+                },
+                |world| {
+                    if let Some(block) = world.hand.take() {
+                        assert!(world.insert(1, block, 7 << 1, NO_LIMIT));
+                        assert!(world.live.may_contain(A));
+                        assert_eq!(world.live.retire(Shard::of_thread(1), A), Some(7 << 1));
+                    }
+                },
+            ],
+        );
+        world.settle(&[B]);
+        assert!(world.is_forgotten());
+    });
+}
+
+#[test]
+fn loom_reallocs_and_a_free_while_the_filter_grows() {
+    every_order(2, || {
+        let world = World::new();
+        world.alloc(0, A);
+        world.alloc(1, X);
+        world.alloc(0, B);
+        at_once(
+            &world,
+            &[
+                |world| world.alloc(1, Y),
+                |world| world.realloc(0, A, || {}),
+                |world| {
+                    world.failed_realloc(B);
+                    world.free(2, X);
+                },
+            ],
+        );
+        world.settle(&[B, Y]);
+    });
+}
+
+#[test]
+fn loom_a_snapshot_shows_what_stays_and_nothing_that_never_was() {
+    every_order(2, || {
+        let world = World::grown();
+        world.alloc(0, A);
+        at_once(
+            &world,
+            &[come_and_go::<0, B>, come_and_go::<1, X>, |world| {
+                let shown = world.shown();
+                assert_eq!(shown.iter().filter(|address| **address == A).count(), 1);
+                assert!(shown.iter().all(|address| [A, B, X].contains(address)));
+                assert!(world.live.len() <= 3);
+            }],
+        );
+        world.settle(&[A]);
+    });
+}
+
+#[test]
+fn loom_the_limit_holds() {
+    every_order(2, || {
+        let world = World::grown();
+        world.alloc(0, A);
+        fn come_if_there_is_room<const NUMBER: u64, const ADDRESS: usize>(world: &World) {
+            if world.insert(NUMBER, ADDRESS, payload(ADDRESS), 2) {
+                assert!(world.shown().len() <= 2);
+                world.free(NUMBER, ADDRESS);
+            }
+        }
+        at_once(
+            &world,
+            &[
+                come_if_there_is_room::<0, B>,
+                come_if_there_is_room::<1, X>,
+                |world| world.free(0, A),
+            ],
+        );
+        world.settle(&[]);
+    });
+}
+
+/// Whoever frees a block has its address by way of the program's synchronisation; whoever is handed the address of one
+/// that was freed past the wrapper has it from the inner allocator, whose is not ours to know.
+#[test]
+fn loom_who_sees_a_record_sees_its_payload() {
+    every_order(3, || {
+        let world = World::grown();
+        at_once(
+            &world,
+            &[
+                |world| world.alloc(0, A),
+                |world| {
+                    let stale = world.live.retire_stale(Shard::of_thread(1), A);
+                    assert!(stale.is_none_or(|stale| stale == payload(A)));
+                    world.hand.give(stale.map_or(0, |_| A));
+                },
+            ],
+        );
+        let gone = world.hand.take().is_some();
+        world.settle(if gone { &[] } else { &[A] });
+    });
+}
+
+/// An inner allocator, and threads that come and go with its blocks, as far as the profiler is concerned.
+#[derive(Debug)]
+struct Program {
+    world: Arc<World>,
+    free: Mutex<Vec<usize>>,
+    /// Blocks on their way from one thread to another.
+    given: Mutex<Vec<Block>>,
+}
+
+/// A block that has a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Block {
+    address: usize,
+    payload: usize,
+}
+
+const MOST: usize = 6;
+
+impl Program {
+    fn alloc(&self, thread: u64, payload: usize) -> Option<Block> {
+        let address = self.free.lock().unwrap().pop()?;
+        let stale = self
+            .world
+            .live
+            .retire_stale(Shard::of_thread(thread), address);
+        assert_eq!(stale, None);
+        if self.world.insert(thread, address, payload, MOST) {
+            return Some(Block { address, payload });
+        }
+        self.free.lock().unwrap().push(address);
+        None
+    }
+
+    fn free(&self, thread: u64, block: Block) {
+        let live = &self.world.live;
+        assert!(live.may_contain(block.address), "a free is missed");
+        let retired = live.retire(Shard::of_thread(thread), block.address);
+        assert_eq!(retired, Some(block.payload));
+        self.free.lock().unwrap().push(block.address);
+    }
+
+    fn realloc(&self, thread: u64, block: Block) {
+        let live = &self.world.live;
+        assert!(live.may_contain(block.address), "a realloc is missed");
+        let held = live.hold(block.address).expect("a record");
+        self.free.lock().unwrap().push(block.address);
+        let released = live.release(Shard::of_thread(thread), held);
+        assert_eq!(released, block.payload);
+    }
+
+    /// A thread of the program. Returns what it has left.
+    fn run(&self, thread: u64) -> Vec<Block> {
+        let mut random = shuttle::rand::thread_rng();
+        let mut blocks: Vec<Block> = Vec::new();
+        for step in 0..16 {
+            let payload = (thread as usize * 100 + step) << 1;
+            let mine = (!blocks.is_empty()).then(|| random.gen_range(0..blocks.len()));
+            match (random.gen_range(0..8), mine) {
+                (0..=2, _) | (_, None) => blocks.extend(self.alloc(thread, payload)),
+                (3, Some(mine)) => self.free(thread, blocks.swap_remove(mine)),
+                (4, Some(mine)) => self.world.failed_realloc(blocks[mine].address),
+                (5, Some(mine)) => {
+                    self.realloc(thread, blocks.swap_remove(mine));
+                    blocks.extend(self.alloc(thread, payload));
+                }
+                (6, Some(mine)) => {
+                    self.given.lock().unwrap().push(blocks.swap_remove(mine));
+                    let taken = self.given.lock().unwrap().pop();
+                    blocks.extend(taken);
+                }
+                _ => {
+                    let shown = self.world.shown();
+                    let is_shown = |block: &Block| shown.contains(&block.address);
+                    assert!(blocks.iter().all(is_shown), "{blocks:?} in {shown:?}");
+                    assert!(self.world.live.len() <= MOST);
+                }
+            }
+        }
+        blocks
+    }
+}
+
+#[test]
+fn shuttle_threads_that_come_and_go_and_trade_blocks() {
+    random_orders(10_000, || {
+        let program = Arc::new(Program {
+            world: World::new(),
+            free: Mutex::new(vec![A, B, C, X, Y, A + 0x100, X + 0x100, Y + 0x100]),
+            given: Mutex::default(),
+        });
+        let start = |thread| {
+            let program = program.clone();
+            spawn(move || program.run(thread))
+        };
+        let threads: Vec<_> = (0..4).map(start).collect();
+        let mut left = program.given.lock().unwrap().split_off(0);
+        left.extend(threads.into_iter().flat_map(|thread| thread.join()));
+        left.append(&mut program.given.lock().unwrap());
+        assert_eq!(program.world.live.len(), left.len());
+        left.into_iter().for_each(|block| program.free(0, block));
+        program.world.settle(&[]);
+        assert_eq!(program.world.live.stale(), 0);
+    });
+}

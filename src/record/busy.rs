@@ -11,13 +11,14 @@ use crate::stack::OwnStack;
 /// must not allocate, lock, panic or call out. Only `enter` makes one, at most one per thread at a time: an allocation
 /// by a signal handler that interrupted the slow path, or by the inner allocator, finds the flag set and is forwarded
 /// unsampled.
+#[must_use = "the thread samples nothing until `leave`"]
 pub(crate) struct Busy<'t> {
     thread: &'t Thread,
     not_send: PhantomData<*const ()>,
 }
 
 impl<'t> Busy<'t> {
-    /// None if this thread is in the slow path already.
+    /// None if this thread is in the slow path already. To be ended by `leave`.
     pub(super) fn enter(thread: &'t Thread) -> Option<Self> {
         if thread.busy.replace(true) {
             return None;
@@ -35,15 +36,23 @@ impl<'t> Busy<'t> {
         self.thread.shard()
     }
 
+    /// What `work` returns, in a slow path of its own.
+    #[cfg(test)]
+    pub(super) fn during<R>(thread: &'t Thread, work: impl FnOnce(&Self) -> R) -> R {
+        let busy = Self::enter(thread).unwrap();
+        let result = work(&busy);
+        busy.leave();
+        result
+    }
+
+    /// The slow path is over. Not a `Drop`: nothing unwinds here, and the compiler would add what happens if it did.
+    pub(super) fn leave(self) {
+        compiler_fence(Ordering::SeqCst);
+        self.thread.busy.set(false);
+    }
+
     /// What is known of this thread's stack.
     pub(crate) fn own_stack(&self) -> &OwnStack {
         &self.thread.own_stack
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        compiler_fence(Ordering::SeqCst);
-        self.thread.busy.set(false);
     }
 }

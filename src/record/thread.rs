@@ -1,7 +1,7 @@
 //! What each thread keeps: its countdown to the next sample, its random state, and two flags.
 
 use core::cell::Cell;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 use super::len::Shard;
 use super::random::Random;
@@ -59,7 +59,10 @@ impl Thread {
     /// Runs `work` on the calling thread's state. Never fails: the state has no destructor.
     #[inline(always)]
     pub(super) fn with<R>(work: impl FnOnce(&Thread) -> R) -> R {
-        THREAD.with(work)
+        // Not `THREAD.with(work)`: with much to do, std's function for it is called, and calls back.
+        let thread = THREAD.with(ptr::from_ref);
+        // SAFETY: a thread-local without a destructor is there as long as its thread, which is the one that runs this.
+        work(unsafe { &*thread })
     }
 
     /// The part of the live records' count that this thread counts in.

@@ -8,13 +8,12 @@ fn blocks_are_zeroed_aligned_and_disjoint_across_chunks_and_threads() {
     let arena = Arena::new();
     let mut blocks: Vec<(usize, usize)> = std::thread::scope(|scope| {
         let fill = || {
-            Thread::with(|thread| {
-                let busy = Busy::enter(thread).unwrap();
+            let blocks = |busy: &Busy<'_>| {
                 let sizes = [1, 7, 64, 1200, 40_000];
                 (0..600)
                     .map(|i| {
                         let size = sizes[i % sizes.len()];
-                        let block = arena.alloc(&busy, size).unwrap();
+                        let block = arena.alloc(busy, size).unwrap();
                         // SAFETY: the block is `size` bytes of this arena's.
                         let bytes = unsafe {
                             core::slice::from_raw_parts(block.as_ptr().cast::<u8>(), size)
@@ -26,7 +25,8 @@ fn blocks_are_zeroed_aligned_and_disjoint_across_chunks_and_threads() {
                         (block.as_ptr() as usize, size)
                     })
                     .collect::<Vec<_>>()
-            })
+            };
+            Thread::with(|thread| Busy::during(thread, blocks))
         };
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(fill)).collect();
         threads
@@ -47,8 +47,8 @@ fn blocks_are_zeroed_aligned_and_disjoint_across_chunks_and_threads() {
 fn a_block_over_the_limit_is_refused() {
     let arena = Arena::new();
     Thread::with(|thread| {
-        let busy = Busy::enter(thread).unwrap();
-        assert!(arena.alloc(&busy, CHUNK).is_none());
+        let refused = |busy: &Busy<'_>| arena.alloc(busy, CHUNK).is_none();
+        assert!(Busy::during(thread, refused));
         assert_eq!(arena.mapped(), 0);
     });
 }

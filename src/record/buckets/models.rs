@@ -22,14 +22,14 @@ impl World {
 
     fn bucket(&self, frame: usize, limit: usize) -> Option<&Bucket> {
         let thread = Thread::numbered(0);
-        let busy = Busy::enter(&thread).unwrap();
         let stack = Stack::of(&[frame]);
         let key = Key {
             stack: &stack,
             size: 8,
             rate: 1,
         };
-        let found = self.buckets.find_or_insert(&busy, key, limit).ok();
+        let find = |busy: &Busy<'_>| self.buckets.find_or_insert(busy, key, limit);
+        let found = Busy::during(&thread, find).ok();
         assert!(found.is_none_or(|bucket| bucket.frames() == [ReturnAddress(frame)]));
         found
     }

@@ -15,15 +15,13 @@ fn count(
 ) -> Result<(), NoRoom> {
     let stack = Stack::of(frames);
     Thread::with(|thread| {
-        let busy = Busy::enter(thread).unwrap();
         let key = Key {
             stack: &stack,
             size,
             rate,
         };
-        buckets
-            .find_or_insert(&busy, key, limit)
-            .map(Bucket::count_alloc)
+        let find = |busy: &Busy<'_>| buckets.find_or_insert(busy, key, limit);
+        Busy::during(thread, find).map(Bucket::count_alloc)
     })
 }
 

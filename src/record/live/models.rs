@@ -49,8 +49,8 @@ impl World {
 
     fn insert(&self, thread: u64, address: usize, payload: usize, limit: usize) -> bool {
         let thread = Thread::numbered(thread);
-        let busy = Busy::enter(&thread).unwrap();
-        self.live.insert(&busy, address, payload, limit).is_ok()
+        let insert = |busy: &Busy<'_>| self.live.insert(busy, address, payload, limit);
+        Busy::during(&thread, insert).is_ok()
     }
 
     fn alloc(&self, thread: u64, address: usize) {

@@ -8,10 +8,7 @@ use crate::record::random::SplitMix;
 use crate::record::thread::Thread;
 
 fn insert(live: &Live, address: usize, payload: usize, limit: usize) -> Result<(), NoRoom> {
-    Thread::with(|thread| {
-        let busy = Busy::enter(thread).unwrap();
-        live.insert(&busy, address, payload, limit)
-    })
+    Thread::with(|thread| Busy::during(thread, |busy| live.insert(busy, address, payload, limit)))
 }
 
 #[test]

@@ -19,14 +19,14 @@ use std::thread;
 use verdict::verdict;
 
 const ALLOCATORS: [&str; 3] = ["system", "jemalloc", "mimalloc"];
-/// How much more may be resident after churn.
+/// How much more may be resident after churn, in a service's heap.
 const RESIDENT_BAR: f64 = 1.01;
 /// The profiler's share of a heap of 10 GiB, in percent.
 const SHARE_BAR: f64 = 0.2;
 
-/// Operations with one survivor: a small program's heap, 30 MiB, and a service's, 250 MiB. What the profiler takes is about
-/// 1 MiB in both.
-const ONE_IN: [u64; 2] = [1_000, 100];
+/// Operations with one survivor, and whether the bar holds there: a service's heap, 250 MiB, and a small program's, 30 MiB.
+/// The profiler takes about as much in both, its code and its tables, of which nothing is in proportion to a heap of 30 MiB.
+const ONE_IN: [(u64, bool); 2] = [(100, true), (1_000, false)];
 
 const MIB: f64 = 1_048_576.0;
 
@@ -48,10 +48,10 @@ fn resident(programs: &Path) {
         smoke::note()
     );
     println!(
-        "| allocator | bare MiB | A/A | profiled MiB | ratio | bar | | anonymous, bare MiB | added MiB | ratio |"
+        "| allocator | bare MiB | A/A | profiled MiB | added MiB | ratio | bar | | of it anonymous |"
     );
-    println!("|---|--:|--:|--:|--:|---|---|--:|--:|--:|");
-    for (allocator, one_in) in ALLOCATORS
+    println!("|---|--:|--:|--:|--:|--:|---|---|--:|");
+    for (allocator, (one_in, has_bar)) in ALLOCATORS
         .iter()
         .flat_map(|name| ONE_IN.map(|one_in| (*name, one_in)))
     {
@@ -69,15 +69,17 @@ fn resident(programs: &Path) {
         let [bare_anonymous, anonymous] = [bare[1], profiled[1]];
         let [bare, control, profiled] = [bare[0], control[0], profiled[0]];
         let ratio = profiled / bare;
+        let bar = match has_bar {
+            true => format!("≤ {RESIDENT_BAR} | {}", verdict(ratio <= RESIDENT_BAR)),
+            false => "none |".to_owned(),
+        };
         println!(
-            "| {allocator} | {:.2} | {:.4} | {:.2} | {ratio:.4} | ≤ {RESIDENT_BAR} | {} | {:.2} | {:.2} | {:.4} |",
+            "| {allocator} | {:.2} | {:.4} | {:.2} | {:.2} | {ratio:.4} | {bar} | {:.2} |",
             bare / MIB,
             control / bare,
             profiled / MIB,
-            verdict(ratio <= RESIDENT_BAR),
-            bare_anonymous / MIB,
+            (profiled - bare) / MIB,
             (anonymous - bare_anonymous) / MIB,
-            anonymous / bare_anonymous
         );
     }
 }

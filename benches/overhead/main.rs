@@ -95,6 +95,11 @@ fn compare(allocator: &str, bar: f64, programs: &Path, plan: &Plan) {
         mean(|row| row.rate_1.of_minima),
         mean(|row| row.off.of_minima),
     );
-    of("Untouched").for_each(Row::print_against_ratio);
-    of("EverySampled").for_each(Row::print_against_price);
+    for (group, row) in &rows {
+        let bytes = group.strip_prefix("Untouched(");
+        let bytes = bytes.and_then(|bytes| bytes.strip_suffix(')')?.parse().ok());
+        if let Some(bytes) = bytes {
+            row.print_against_price(bytes);
+        }
+    }
 }

@@ -6,8 +6,10 @@ use crate::verdict::verdict;
 /// What any one kind may cost: a tenth more, or this many nanoseconds per operation, whichever is larger.
 const RATIO_BAR: f64 = 1.10;
 const PAIR_BAR_NS: f64 = 1.5;
-/// What a pair may cost whose every block is sampled.
+/// What a pair may cost whose every block is sampled; those of smaller blocks may cost their share of it.
 const SAMPLE_BAR_NS: f64 = 1_000.0;
+/// Bytes from sample to sample, the default.
+const RATE: f64 = 524_288.0;
 
 pub(crate) struct Row {
     name: String,
@@ -45,9 +47,12 @@ impl Row {
         self.print(&format!("≤ {RATIO_BAR:.2} or {PAIR_BAR_NS} ns"), is_within);
     }
 
-    pub(crate) fn print_against_price(&self) {
-        let is_within = self.added() <= SAMPLE_BAR_NS;
-        self.print(&format!("≤ {SAMPLE_BAR_NS} ns"), is_within);
+    /// A pair of `bytes` that nobody touches.
+    pub(crate) fn print_against_price(&self, bytes: f64) {
+        let sampled = 1.0 - (-bytes / RATE).exp();
+        let bar = PAIR_BAR_NS + sampled * SAMPLE_BAR_NS;
+        let is_within = self.profiled.of_minima <= RATIO_BAR || self.added() <= bar;
+        self.print(&format!("≤ {RATIO_BAR:.2} or {bar:.1} ns"), is_within);
     }
 
     fn print(&self, bar: &str, is_within: bool) {

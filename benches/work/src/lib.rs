@@ -40,10 +40,9 @@ type Started = Box<dyn FnMut(u64)>;
 pub enum Group {
     /// The mean over all work. Blocks are written in full, as programs do that ask for memory.
     Mean,
-    /// Pairs of `alloc` and `dealloc` whose block nobody touches: the allocator alone, which no program does.
-    Untouched,
-    /// Blocks so large that each is sampled: the price of a sample.
-    EverySampled,
+    /// Pairs of `alloc` and `dealloc` of so many bytes that nobody touches: the allocator alone, which no program does, and
+    /// what its share of samples costs.
+    Untouched(usize),
     /// The same on one thread and on two, on data that fits their caches: what does not scale is the allocator.
     Scaling,
 }
@@ -56,18 +55,13 @@ const fn mean(name: &'static str, start: fn() -> Started) -> Kind {
     Kind { name, group, start }
 }
 
-const fn untouched(name: &'static str, start: fn() -> Started) -> Kind {
-    let group = Group::Untouched;
+const fn untouched(name: &'static str, bytes: usize, start: fn() -> Started) -> Kind {
+    let group = Group::Untouched(bytes);
     Kind { name, group, start }
 }
 
 const fn scaling(name: &'static str, start: fn() -> Started) -> Kind {
     let group = Group::Scaling;
-    Kind { name, group, start }
-}
-
-const fn every_sampled(name: &'static str, start: fn() -> Started) -> Kind {
-    let group = Group::EverySampled;
     Kind { name, group, start }
 }
 
@@ -88,13 +82,17 @@ pub const KINDS: [Kind; 24] = [
     mean("cross-thread frees", cross_thread::start),
     mean("short-lived threads", threads::start),
     mean("requests", requests::start),
-    untouched("pair 16 B, untouched", || pairs::untouched(16)),
-    untouched("pair 64 B, untouched", || pairs::untouched(64)),
-    untouched("pair 256 B, untouched", || pairs::untouched(256)),
-    untouched("pair 4 KiB, untouched", || pairs::untouched(4 * KIB)),
-    untouched("pair 64 KiB, untouched", || pairs::untouched(64 * KIB)),
-    every_sampled("pair 1 MiB, untouched", || pairs::untouched(MIB)),
+    untouched("pair 16 B, untouched", 16, || pairs::untouched(16)),
+    untouched("pair 64 B, untouched", 64, || pairs::untouched(64)),
+    untouched("pair 256 B, untouched", 256, || pairs::untouched(256)),
+    untouched("pair 4 KiB, untouched", 4 * KIB, || {
+        pairs::untouched(4 * KIB)
+    }),
+    untouched("pair 64 KiB, untouched", 64 * KIB, || {
+        pairs::untouched(64 * KIB)
+    }),
+    untouched("pair 1 MiB, untouched", MIB, || pairs::untouched(MIB)),
     scaling("small churn, 1 thread", || churn::start(1, churn::SMALL)),
     scaling("small churn, 2 threads", || churn::start(2, churn::SMALL)),
-    untouched("16 MiB zeroed, untouched", zeroed::untouched),
+    untouched("16 MiB zeroed, untouched", 16 * MIB, zeroed::untouched),
 ];

@@ -1,6 +1,6 @@
 //! The one entry that samples are folded into when a table is full: totals stay true, the stack is lost.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use super::shared::{AtomicU64, Ordering};
 
 /// Running totals of the samples that have no bucket. They have many sizes and rates, so each is scaled when it is
 /// counted, and again, with the same result, when it is freed.
@@ -45,21 +45,22 @@ impl Totals {
 
     fn add(&self, size: usize, rate: usize) {
         let scale = crate::scale::factor(size, rate);
-        self.sampled_bytes.fetch_add(size as u64, Ordering::Relaxed);
+        // Release pairs with the Acquire in `read`: a reader that sees the sample sees its bytes, and one that sees any
+        // count of a free sees all counts of its alloc.
+        self.sampled_bytes.fetch_add(size as u64, Ordering::Release);
         self.objects
-            .fetch_add((scale * UNITS) as u64, Ordering::Relaxed);
+            .fetch_add((scale * UNITS) as u64, Ordering::Release);
         self.bytes
-            .fetch_add((size as f64 * scale) as u64, Ordering::Relaxed);
-        // Release pairs with the Acquire in `read`: a reader that sees the sample sees its bytes.
+            .fetch_add((size as f64 * scale) as u64, Ordering::Release);
         self.samples.fetch_add(1, Ordering::Release);
     }
 
     fn read(&self) -> FoldedTotals {
         FoldedTotals {
             samples: self.samples.load(Ordering::Acquire),
-            sampled_bytes: self.sampled_bytes.load(Ordering::Relaxed),
-            objects: (self.objects.load(Ordering::Relaxed) as f64 / UNITS) as u64,
-            bytes: self.bytes.load(Ordering::Relaxed),
+            sampled_bytes: self.sampled_bytes.load(Ordering::Acquire),
+            objects: (self.objects.load(Ordering::Acquire) as f64 / UNITS) as u64,
+            bytes: self.bytes.load(Ordering::Acquire),
         }
     }
 }
@@ -86,3 +87,6 @@ impl Folded {
         (self.allocs.read(), frees)
     }
 }
+
+#[cfg(all(test, loom))]
+mod models;

@@ -136,7 +136,8 @@ pub(in crate::record) fn every_order(preemptions: usize, model: fn()) {
     });
     CHECKER.set(None);
     let (runs, took) = (runs.load(Ordering::Relaxed), started.elapsed());
-    let cut_off = builder.max_duration.is_some_and(|most| took >= most);
+    let looked = (runs + 1).is_multiple_of(builder.checkpoint_interval);
+    let cut_off = looked && builder.max_duration.is_some_and(|most| took >= most);
     println!(
         "{}: {} {runs} orders with at most {} preemptions in {:.1} s",
         model_name(),

@@ -1,6 +1,6 @@
 //! The one entry that samples are folded into when a table is full: totals stay true, the stack is lost.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use super::shared::{AtomicU64, Ordering};
 
 /// Running totals of the samples that have no bucket. They have many sizes and rates, so each is scaled when it is
 /// counted, and again, with the same result, when it is freed.
@@ -48,26 +48,27 @@ impl Totals {
 
     fn add(&self, size: usize, rate: usize) {
         let scale = crate::scale::factor(size, rate);
-        self.sampled_bytes.fetch_add(size as u64, Ordering::Relaxed);
         let whole = scale as u64;
         let parts = (scale - whole as f64) * PARTS;
-        self.objects.fetch_add(whole, Ordering::Relaxed);
-        self.parts.fetch_add(parts as u64, Ordering::Relaxed);
+        // Release pairs with the Acquire in `read`: a reader that sees the sample sees its bytes, and one that sees any
+        // count of a free sees all counts of its alloc.
+        self.sampled_bytes.fetch_add(size as u64, Ordering::Release);
+        self.objects.fetch_add(whole, Ordering::Release);
+        self.parts.fetch_add(parts as u64, Ordering::Release);
         self.bytes
-            .fetch_add((size as f64 * scale) as u64, Ordering::Relaxed);
-        // Release pairs with the Acquire in `read`: a reader that sees the sample sees its bytes.
+            .fetch_add((size as f64 * scale) as u64, Ordering::Release);
         self.samples.fetch_add(1, Ordering::Release);
     }
 
     fn read(&self) -> FoldedTotals {
         FoldedTotals {
             samples: self.samples.load(Ordering::Acquire),
-            sampled_bytes: self.sampled_bytes.load(Ordering::Relaxed),
+            sampled_bytes: self.sampled_bytes.load(Ordering::Acquire),
             objects: {
-                let parts = self.parts.load(Ordering::Relaxed) / PARTS as u64;
-                self.objects.load(Ordering::Relaxed).saturating_add(parts)
+                let parts = self.parts.load(Ordering::Acquire) / PARTS as u64;
+                self.objects.load(Ordering::Acquire).saturating_add(parts)
             },
-            bytes: self.bytes.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Acquire),
         }
     }
 }
@@ -95,41 +96,7 @@ impl Folded {
     }
 }
 
+#[cfg(all(test, loom))]
+mod models;
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn years_of_small_objects_are_counted() {
-        let totals = Totals::new();
-        // 3 000 million objects of 16 bytes a second for 90 days: 80 times what one counter of parts, of 64 bits,
-        // could hold.
-        let objects = 3_000_000_000 * 90 * 86_400_u64;
-        totals.objects.store(objects, Ordering::Relaxed);
-        totals.add(16, 524_288);
-        let read = totals.read();
-        assert_eq!(read.objects, objects + 32_768);
-        assert_eq!(read.bytes, 524_296);
-    }
-
-    #[test]
-    fn parts_of_objects_add_up() {
-        let folded = Folded::new();
-        for _ in 0..1_000 {
-            folded.count_alloc(524_288, 524_288);
-            folded.count_free(524_288, 524_288);
-        }
-        let (allocs, frees) = folded.totals();
-        // Each stands for 1.582 objects.
-        assert_eq!((allocs.samples, allocs.objects), (1_000, 1_581));
-        assert_eq!(allocs, frees);
-    }
-
-    #[test]
-    fn counters_at_their_end_saturate_what_is_read() {
-        let totals = Totals::new();
-        totals.objects.store(u64::MAX, Ordering::Relaxed);
-        totals.parts.store(u64::MAX, Ordering::Relaxed);
-        assert_eq!(totals.read().objects, u64::MAX);
-    }
-}
+mod tests;

@@ -136,9 +136,11 @@ pub(in crate::record) fn every_order(preemptions: usize, model: fn()) {
     });
     CHECKER.set(None);
     let (runs, took) = (runs.load(Ordering::Relaxed), started.elapsed());
-    let cut_off = builder.max_duration.is_some_and(|most| took >= most);
+    let looked = (runs + 1).is_multiple_of(builder.checkpoint_interval);
+    let cut_off = looked && builder.max_duration.is_some_and(|most| took >= most);
     println!(
-        "{} {runs} orders with at most {} preemptions in {:.1} s",
+        "{}: {} {runs} orders with at most {} preemptions in {:.1} s",
+        model_name(),
         if cut_off { "the first" } else { "all" },
         builder.preemption_bound.unwrap_or(0),
         took.as_secs_f32(),
@@ -156,13 +158,23 @@ pub(in crate::record) fn random_orders(orders: usize, model: fn()) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seed = given("DEBUG_PPROF_SEED").unwrap_or(now.expect("a clock").as_nanos() as u64);
     let orders = given("DEBUG_PPROF_ORDERS").map_or(orders, |orders| orders as usize);
-    println!("{orders} orders from DEBUG_PPROF_SEED={seed}");
+    println!(
+        "{}: {orders} orders from DEBUG_PPROF_SEED={seed}",
+        model_name()
+    );
     let mut config = shuttle::Config::new();
     config.stack_size = 256 * 1024;
     let scheduler = shuttle::scheduler::RandomScheduler::new_from_seed(seed, orders);
     CHECKER.set(Some(Checker::Shuttle));
     shuttle::Runner::new(scheduler, config).run(model);
     CHECKER.set(None);
+}
+
+/// The test's.
+fn model_name() -> String {
+    let thread = std::thread::current();
+    let path = thread.name().unwrap_or("?");
+    path.rsplit("::").next().unwrap_or(path).to_owned()
 }
 
 /// A thread of the model that runs.

@@ -2,8 +2,8 @@
 //! where something was left out.
 
 use super::shims::Shims;
+use super::sites::Site;
 use super::symbols::{Line, Resolved};
-use crate::stack::ReturnAddress;
 
 /// A frame that stands for something other than code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,7 +49,7 @@ pub(super) struct Frames<'a> {
 
 impl Frames<'_> {
     /// The stack without the leading frames that belong to the allocation runtime; all of it if there is nothing else.
-    pub(super) fn visible<'s>(&self, stack: &'s [ReturnAddress]) -> &'s [ReturnAddress] {
+    pub(super) fn visible<'s>(&self, stack: &'s [Site]) -> &'s [Site] {
         let first = stack
             .iter()
             .position(|frame| !self.is_hidden(*frame))
@@ -57,9 +57,9 @@ impl Frames<'_> {
         stack.get(first..).unwrap_or(stack)
     }
 
-    fn is_hidden(&self, frame: ReturnAddress) -> bool {
+    fn is_hidden(&self, frame: Site) -> bool {
         match self.resolved.lines(frame) {
-            [] => self.shims.contains(frame),
+            [] => self.shims.contains(frame.address),
             lines => lines.iter().all(|line| self.is_runtime(line)),
         }
     }
@@ -72,7 +72,7 @@ impl Frames<'_> {
     /// The source lines of a frame, innermost first; empty if it has no name. Runtime functions that were inlined on
     /// the innermost side are left out if another function remains, in every stack alike: a location's lines depend on
     /// its address alone.
-    pub(super) fn lines(&self, frame: ReturnAddress) -> &[Line] {
+    pub(super) fn lines(&self, frame: Site) -> &[Line] {
         let lines = self.resolved.lines(frame);
         let first = lines.iter().position(|line| !self.is_runtime(line));
         lines.get(first.unwrap_or(0)..).unwrap_or(lines)
@@ -85,6 +85,11 @@ mod tests {
 
     use super::super::symbols::Function;
     use super::*;
+    use crate::stack::ReturnAddress;
+
+    fn site(address: usize) -> Site {
+        Site::nowhere(ReturnAddress(address))
+    }
 
     fn frames(named: &[(usize, &[&str])]) -> Frames<'static> {
         let mut resolved = Resolved::default();
@@ -97,7 +102,7 @@ mod tests {
                     Line { function, line: 1 }
                 })
                 .collect();
-            resolved.add(ReturnAddress(*address), lines.into_iter());
+            resolved.add(site(*address), lines.into_iter());
         }
         Frames {
             resolved,
@@ -106,8 +111,8 @@ mod tests {
     }
 
     fn shown(frames: &Frames<'_>, stack: &[usize]) -> Vec<(usize, Vec<String>)> {
-        let stack: Vec<_> = stack.iter().copied().map(ReturnAddress).collect();
-        let names = |frame: &ReturnAddress| {
+        let stack: Vec<_> = stack.iter().copied().map(site).collect();
+        let names = |frame: &Site| {
             frames
                 .lines(*frame)
                 .iter()
@@ -118,7 +123,7 @@ mod tests {
         frames
             .visible(&stack)
             .iter()
-            .map(|frame| (frame.0, names(frame)))
+            .map(|frame| (frame.address.0, names(frame)))
             .collect()
     }
 

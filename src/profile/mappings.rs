@@ -1,10 +1,13 @@
 //! Which file each address belongs to: `/proc/self/maps` joined with what the loader knows.
 
-use std::ffi::{c_int, c_void};
+use std::collections::HashSet;
+use std::ffi::c_void;
 use std::fs;
 use std::sync::Arc;
 
-use crate::stack::ReturnAddress;
+use super::loaded::{Changes, Object, loaded_objects};
+use super::sites::Site;
+use crate::stack::{ModuleMark, ReturnAddress};
 
 /// One executable segment in this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,12 +24,15 @@ pub(super) struct Mapping {
     pub(super) path: String,
     /// Of the file, as the kernel numbers it.
     pub(super) inode: u64,
-    /// Whether it is the program that this process runs.
-    pub(super) is_main: bool,
+    /// Whether the kernel's link to what this process runs leads to it: to the program, or to the loader if the program was
+    /// started through that.
+    pub(super) is_exe: bool,
     /// GNU build id, lower-case hex; empty if the file has none.
     pub(super) build_id: String,
     /// Address in memory minus address in the file's symbol table, if the loader knows the file.
     pub(super) bias: Option<usize>,
+    /// Of frames in it; None if it stays as long as the process runs.
+    mark: Option<ModuleMark>,
 }
 
 impl Mapping {
@@ -35,6 +41,25 @@ impl Mapping {
         (self.start, self.limit, self.offset) == (other.start, other.limit, other.offset)
             && self.build_id == other.build_id
             && (self.inode, &self.path) == (other.inode, &other.path)
+    }
+
+    /// Whether code that was loaded here can be told from what takes its place.
+    pub(super) fn can_be_told_apart(&self) -> bool {
+        self.mark.is_some_and(ModuleMark::is_of_build_id)
+    }
+
+    /// Whether a frame at one of its addresses, with this mark before it in its stack, was in this very mapping.
+    fn holds(&self, mark: Option<ModuleMark>, has_unloaded: bool) -> bool {
+        match (self.mark, mark) {
+            // It was always here.
+            (None, _) => true,
+            (Some(own), Some(seen)) if own.is_of_build_id() || has_unloaded => {
+                own == seen && own.is_of_build_id()
+            }
+            (Some(own), Some(seen)) => own == seen,
+            // Not every way of walking marks what it meets.
+            (Some(_), None) => !has_unloaded,
+        }
     }
 
     /// Whether it is of a file at all: the kernel's own code is not.
@@ -56,24 +81,49 @@ impl Mapping {
 #[derive(Debug, Default)]
 pub(super) struct Mappings {
     all: Vec<Arc<Mapping>>,
-    /// Starts and indices, sorted: a profile has many addresses.
+    /// Of those that are there now: starts and indices, sorted. A profile has many addresses.
     by_start: Vec<(usize, usize)>,
+    /// Whether the loader has ever unloaded anything.
+    has_unloaded: bool,
 }
 
 impl Mappings {
     /// Reads them anew. Empty where there is no `/proc`.
     pub(super) fn read() -> Self {
+        // What comes or goes between the two readings that are joined may have taken the place of something else.
+        for _ in 0..3 {
+            let before = Changes::read();
+            let mappings = Self::read_once();
+            if before == Changes::read() {
+                return mappings;
+            }
+        }
+        let mut mappings = Self::read_once();
+        for mapping in &mut mappings.all {
+            let mapping = Arc::make_mut(mapping);
+            mapping.mark = mapping.mark.map(|_| ModuleMark::WITHOUT_ID);
+        }
+        mappings.has_unloaded = true;
+        mappings
+    }
+
+    fn read_once() -> Self {
         let maps = fs::read("/proc/self/maps").unwrap_or_default();
-        let main = fs::read_link("/proc/self/exe").unwrap_or_default();
-        let main = strip_deleted(&main.to_string_lossy()).to_owned();
+        let exe = fs::read_link("/proc/self/exe").unwrap_or_default();
+        let exe = strip_deleted(&exe.to_string_lossy()).to_owned();
         let mut segments: Vec<Segment> = String::from_utf8_lossy(&maps)
             .lines()
             .filter_map(Segment::parse)
             .collect();
-        // Stable: the rest stays in the order of addresses.
-        let is_main = |segment: &Segment| segment.path == main;
-        segments.sort_by_key(|segment| !is_main(segment));
         let objects = loaded_objects(segments.len());
+        if segments.is_empty() {
+            // No `/proc`, or no file descriptor left.
+            segments = objects.iter().filter_map(Object::segment).collect();
+        }
+        // The loader's list begins with the program. Stable: the rest stays in the order of addresses.
+        let program = objects.first();
+        let is_program = |segment: &Segment| program.is_some_and(|it| it.contains(segment.start));
+        segments.sort_by_key(|segment| !is_program(segment));
         let join = |segment: Segment| {
             let object = objects.iter().find(|object| object.contains(segment.start));
             Arc::new(Mapping {
@@ -86,18 +136,67 @@ impl Mappings {
                     .next()
                     .unwrap_or_default()
                     .to_owned(),
-                is_main: is_main(&segment),
+                is_exe: segment.path == exe,
                 path: segment.path,
                 inode: segment.inode,
                 build_id: object.map(Object::build_id_hex).unwrap_or_default(),
                 bias: object.map(|object| object.bias),
+                mark: object.map_or(Some(ModuleMark::NOWHERE), |object| object.mark()),
             })
         };
         let all: Vec<Arc<Mapping>> = segments.into_iter().map(join).collect();
         let starts = all.iter().map(|mapping| mapping.start);
         let mut by_start: Vec<_> = starts.zip(0..).collect();
         by_start.sort_unstable();
-        Mappings { all, by_start }
+        let has_unloaded = Changes::read().removed > 0;
+        Mappings {
+            all,
+            by_start,
+            has_unloaded,
+        }
+    }
+
+    /// Adds, behind all others, mappings that are not there any more.
+    pub(super) fn add_gone(&mut self, gone: Vec<Arc<Mapping>>) {
+        self.all.extend(gone);
+    }
+
+    /// Leaves out of those that are gone what is not among `sites`. Numbers are others afterwards.
+    pub(super) fn forget_unused(&mut self, sites: impl FnOnce(&Self) -> HashSet<Option<u32>>) {
+        let present = self.by_start.len();
+        if self.all.len() == present {
+            return;
+        }
+        let used = sites(self);
+        let mut nth = 0;
+        self.all.retain(|_| {
+            nth += 1;
+            nth as usize <= present || used.contains(&Some(nth - 1))
+        });
+    }
+
+    /// The number of the mapping that a frame was in, whose stack has `mark` before it: one that is there, or was.
+    pub(super) fn holder(&self, address: usize, mark: Option<ModuleMark>) -> Option<u32> {
+        if let Some((nth, mapping)) = self.find(address)
+            && mapping.holds(mark, self.has_unloaded)
+        {
+            return Some(nth as u32);
+        }
+        let mark = mark.filter(|mark| mark.is_of_build_id())?;
+        let gone = self.all.iter().enumerate().skip(self.by_start.len());
+        let mut held = gone.filter(|(_, old)| old.contains(address) && old.mark == Some(mark));
+        held.next().map(|(nth, _)| nth as u32)
+    }
+
+    /// A site's mapping.
+    pub(super) fn of(&self, site: Site) -> Option<&Arc<Mapping>> {
+        self.all.get(site.mapping? as usize)
+    }
+
+    /// Whether a site's mapping is there now.
+    pub(super) fn is_present(&self, site: Site) -> bool {
+        site.mapping
+            .is_some_and(|nth| (nth as usize) < self.by_start.len())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Mapping>> {
@@ -105,15 +204,16 @@ impl Mappings {
     }
 
     /// What stands for the name of code that has none: `binary+0xoffset`, which `addr2line -e binary` takes, or the
-    /// address itself if the library is loaded no more.
-    pub(super) fn placeholder(&self, address: usize) -> String {
-        match self.find(address) {
-            Some((_, mapping)) => format!("{}+{:#x}", mapping.file, mapping.file_address(address)),
+    /// address itself if it is not known what was there.
+    pub(super) fn placeholder(&self, site: Site) -> String {
+        let address = site.address.call();
+        match self.of(site) {
+            Some(mapping) => format!("{}+{:#x}", mapping.file, mapping.file_address(address)),
             None => format!("{address:#x}"),
         }
     }
 
-    /// The mapping that holds `address`, and its index.
+    /// The mapping that holds `address` now, and its index.
     pub(super) fn find(&self, address: usize) -> Option<(usize, &Arc<Mapping>)> {
         let after = self
             .by_start
@@ -126,13 +226,13 @@ impl Mappings {
 
 /// An executable line of `/proc/self/maps`.
 #[derive(Debug, PartialEq, Eq)]
-struct Segment {
-    start: usize,
-    limit: usize,
-    offset: u64,
-    inode: u64,
+pub(super) struct Segment {
+    pub(super) start: usize,
+    pub(super) limit: usize,
+    pub(super) offset: u64,
+    pub(super) inode: u64,
     /// Without what the kernel adds to that of a file which was replaced or removed.
-    path: String,
+    pub(super) path: String,
 }
 
 impl Segment {
@@ -163,115 +263,6 @@ impl Segment {
 /// The path of a file that was replaced or removed while it runs.
 fn strip_deleted(path: &str) -> &str {
     path.strip_suffix(" (deleted)").unwrap_or(path)
-}
-
-/// Longest build id that is kept: SHA-1 has 20 bytes, SHA-256 has 32.
-const MAX_BUILD_ID: usize = 64;
-
-/// A file that the loader has loaded.
-#[derive(Debug, Clone, Copy)]
-struct Object {
-    bias: usize,
-    start: usize,
-    limit: usize,
-    build_id: [u8; MAX_BUILD_ID],
-    build_id_len: usize,
-}
-
-impl Object {
-    fn contains(&self, address: usize) -> bool {
-        (self.start..self.limit).contains(&address)
-    }
-
-    fn build_id_hex(&self) -> String {
-        let bytes = self.build_id.get(..self.build_id_len).unwrap_or_default();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
-/// What the loader has loaded, with build ids read from memory: the file on disk may have been replaced.
-fn loaded_objects(expected: usize) -> Vec<Object> {
-    // The loader's lock is held while the callback runs, so the callback must not allocate: room is made before.
-    // A file has one executable segment, seldom more; the margin is for what is loaded meanwhile.
-    let mut objects: Vec<Object> = Vec::with_capacity(expected + 64);
-    // SAFETY: `visit` has the signature that is called for, and `objects` outlives the call.
-    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut objects).cast()) };
-    objects
-}
-
-unsafe extern "C" fn visit(
-    info: *mut libc::dl_phdr_info,
-    _size: usize,
-    objects: *mut c_void,
-) -> c_int {
-    // SAFETY: `loaded_objects` passes its vector, which nobody else uses during the call.
-    let objects = unsafe { &mut *objects.cast::<Vec<Object>>() };
-    // SAFETY: the loader passes a valid entry.
-    let info = unsafe { &*info };
-    if objects.len() == objects.capacity() || info.dlpi_phdr.is_null() {
-        return 0;
-    }
-    // SAFETY: the loader's table of this object's headers, valid during the callback.
-    let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
-    let bias = info.dlpi_addr as usize;
-    let at = |header: &libc::Elf64_Phdr| {
-        let start = bias.wrapping_add(header.p_vaddr as usize);
-        (start, start.wrapping_add(header.p_memsz as usize))
-    };
-    let loads = || {
-        headers
-            .iter()
-            .filter(|header| header.p_type == libc::PT_LOAD)
-            .map(at)
-    };
-    let (Some(start), Some(limit)) = (
-        loads().map(|load| load.0).min(),
-        loads().map(|load| load.1).max(),
-    ) else {
-        return 0;
-    };
-    let mut object = Object {
-        bias,
-        start,
-        limit,
-        build_id: [0; MAX_BUILD_ID],
-        build_id_len: 0,
-    };
-    for (from, to) in headers
-        .iter()
-        .filter(|header| header.p_type == libc::PT_NOTE)
-        .map(at)
-    {
-        // Notes lie in a readable segment, else they are not in memory.
-        if loads().any(|load| load.0 <= from && to <= load.1) && from < to {
-            // SAFETY: inside a loaded segment of an object that the loader keeps loaded during the callback.
-            let notes = unsafe { std::slice::from_raw_parts(from as *const u8, to - from) };
-            if let Some(id) = gnu_build_id(notes) {
-                let kept = id.len().min(MAX_BUILD_ID);
-                if let (Some(to), Some(from)) = (object.build_id.get_mut(..kept), id.get(..kept)) {
-                    to.copy_from_slice(from);
-                    object.build_id_len = kept;
-                }
-            }
-        }
-    }
-    objects.push(object);
-    0
-}
-
-/// The description of the first note with type 3 and owner `GNU`.
-fn gnu_build_id(mut notes: &[u8]) -> Option<&[u8]> {
-    const NT_GNU_BUILD_ID: u32 = 3;
-    loop {
-        let word = |at: usize| Some(u32::from_ne_bytes(notes.get(at..at + 4)?.try_into().ok()?));
-        let (name_size, desc_size, kind) = (word(0)? as usize, word(4)? as usize, word(8)?);
-        let desc_at = 12 + name_size.next_multiple_of(4);
-        let desc = notes.get(desc_at..desc_at.checked_add(desc_size)?)?;
-        if kind == NT_GNU_BUILD_ID && notes.get(12..12 + name_size) == Some(b"GNU\0") {
-            return Some(desc);
-        }
-        notes = notes.get(desc_at + desc_size.next_multiple_of(4)..)?;
-    }
 }
 
 unsafe extern "C" {
@@ -326,6 +317,27 @@ mod tests {
     }
 
     #[test]
+    fn without_proc_the_loader_says_the_same() {
+        let (objects, mappings) = (loaded_objects(0), Mappings::read());
+        for object in &objects {
+            let segment = object.segment().unwrap();
+            // The kernel's own code has another name there.
+            if segment.path.contains("vdso") {
+                continue;
+            }
+            let (_, mapping) = mappings.find(segment.start).unwrap();
+            assert_eq!(
+                (segment.start, segment.limit, segment.offset),
+                (mapping.start, mapping.limit, mapping.offset)
+            );
+            // The name by which it was asked for may be a link to the file.
+            let stem = |name: &str| name.split('.').next().map(str::to_owned);
+            assert_eq!(stem(&segment.path), stem(&mapping.file), "{segment:?}");
+        }
+        assert!(objects.len() > 2);
+    }
+
+    #[test]
     fn the_main_binary_is_first_and_holds_this_function() {
         let mappings = Mappings::read();
         let here = function_start as fn(ReturnAddress) -> Option<usize> as usize;
@@ -334,31 +346,5 @@ mod tests {
         assert!(mapping.bias.is_some_and(|bias| bias <= mapping.start));
         assert!(!mapping.file.contains('/'));
         assert_eq!(function_start(ReturnAddress(here + 1)), Some(here));
-    }
-
-    #[test]
-    fn build_ids_are_found_behind_other_notes_and_garbage_is_not_one() {
-        let note = |kind: u32, owner: &[u8], desc: &[u8]| {
-            let mut note = Vec::new();
-            for word in [owner.len() as u32, desc.len() as u32, kind] {
-                note.extend(word.to_ne_bytes());
-            }
-            for part in [owner, desc] {
-                note.extend(part);
-                note.resize(note.len().next_multiple_of(4), 0);
-            }
-            note
-        };
-        let both = [
-            note(1, b"GNU\0", b"abcde"),
-            note(3, b"GNU\0", b"0123456789abcdefghij"),
-        ]
-        .concat();
-        assert_eq!(gnu_build_id(&both), Some(&b"0123456789abcdefghij"[..]));
-        assert_eq!(gnu_build_id(&note(3, b"Go\0\0", b"x")), None);
-        for len in 0..both.len() - 1 {
-            assert_eq!(gnu_build_id(&both[..len]), None);
-        }
-        assert_eq!(gnu_build_id(&[0xff; 64]), None);
     }
 }

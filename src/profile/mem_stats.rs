@@ -121,7 +121,7 @@ fn mean_depth() -> usize {
     let (frames, stacks) = record::buckets().fold((0, 0), |(frames, stacks), bucket| {
         let (allocs, _) = bucket.counts();
         (
-            frames + bucket.frames().len() as u64 * allocs,
+            frames + stack::places(bucket.frames()).count() as u64 * allocs,
             stacks + allocs,
         )
     });

@@ -7,11 +7,12 @@
 //! ```
 
 mod budget;
-mod by_address;
+mod by_site;
 mod empty;
 mod encoder;
 mod frames;
 mod heap;
+mod loaded;
 mod mappings;
 mod mem_stats;
 mod own_thread;
@@ -24,8 +25,10 @@ mod pprof;
     reason = "generated; see tests/generated_proto_is_fresh.rs"
 )]
 mod proto;
+mod remembered;
 mod runtime_frames;
 mod shims;
+mod sites;
 mod spool;
 mod symbol_cache;
 mod symbolizer;
@@ -37,6 +40,7 @@ mod unwind_tables;
 use std::io::Write;
 use std::sync::OnceLock;
 
+use self::remembered::Remembered;
 use self::shims::Shims;
 use self::symbols::Symbols;
 use crate::record::{self, Suspended};
@@ -55,11 +59,18 @@ pub(crate) use self::unwind_tables::refresh as refresh_unwind_tables;
 static PROFILES: Profiles = Profiles {
     symbols: Symbols::new(),
     shims: OnceLock::new(),
+    remembered: Remembered::new(),
 };
 
 struct Profiles {
     symbols: Symbols,
     shims: OnceLock<Shims>,
+    remembered: Remembered,
+}
+
+/// What this process has loaded, and of what it had loaded what is remembered.
+fn all_mappings() -> mappings::Mappings {
+    PROFILES.remembered.mappings()
 }
 
 /// Number of memory buckets, the count that the index page shows.

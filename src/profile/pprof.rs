@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::PROFILES;
 use super::budget::{self, Kept};
 use super::encoder::Encoder;
 use super::frames::{Frames, Pseudo};
@@ -11,8 +10,10 @@ use super::mappings::Mappings;
 use super::mem_stats::ProfilerStats;
 use super::proto;
 use super::shims::Shims;
+use super::sites::Site;
 use super::symbols::Resolved;
 use super::tables::{Form, Tables};
+use super::{PROFILES, all_mappings};
 use crate::record;
 
 /// Go's sample types in Go's order. Tools open on the last unless the profile says otherwise.
@@ -26,8 +27,12 @@ const SAMPLE_TYPES: [(&str, &str); 4] = [
 /// In pieces.
 pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Vec<Vec<u8>> {
     let limits = record::limits();
-    let mappings = Mappings::read();
     let mut kept = budget::keep(profile.records(), limits.profile_samples);
+    let mut mappings = all_mappings();
+    mappings.forget_unused(|mappings| {
+        let sites = sites(&kept.records, mappings);
+        sites.map(|site| site.mapping).collect()
+    });
     let frames = frames_of(&kept.records, &mappings, view.symbolize);
     let form = if view.symbolize {
         Form::Symbolized(&frames)
@@ -62,12 +67,8 @@ pub(super) fn frames_of(
     mappings: &Mappings,
     symbolize: bool,
 ) -> Frames<'static> {
-    let stacks = records
-        .iter()
-        .filter_map(|record| record.bucket())
-        .flat_map(|bucket| bucket.frames());
     let resolved = if symbolize {
-        PROFILES.symbols.resolve(stacks.copied(), mappings)
+        PROFILES.symbols.resolve(sites(records, mappings), mappings)
     } else {
         Resolved::default()
     };
@@ -75,6 +76,14 @@ pub(super) fn frames_of(
         resolved,
         shims: PROFILES.shims.get_or_init(Shims::find),
     }
+}
+
+fn sites<'a>(
+    records: &'a [&HeapRecord],
+    mappings: &'a Mappings,
+) -> impl Iterator<Item = Site> + 'a {
+    let buckets = records.iter().filter_map(|record| record.bucket());
+    buckets.flat_map(|bucket| Site::of_stack(bucket.frames(), mappings))
 }
 
 /// Or how many entries went over the limit.
@@ -142,7 +151,8 @@ fn locations(record: &HeapRecord, tables: &mut Tables<'_>, frames: &Frames<'_>) 
     let Some(bucket) = record.bucket() else {
         return vec![tables.pseudo(Pseudo::OverLimit)];
     };
-    let visible = frames.visible(bucket.frames());
+    let stack: Vec<Site> = Site::of_stack(bucket.frames(), tables.mappings()).collect();
+    let visible = frames.visible(&stack);
     let mut ids: Vec<u64> = visible
         .iter()
         .map(|frame| tables.location(*frame))

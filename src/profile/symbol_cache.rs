@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::by_address::ByAddress;
+use super::by_site::BySite;
 use super::mappings::{Mapping, Mappings};
+use super::sites::Site;
 use super::symbolizer::{Depth, Found};
 use super::symbols::{Function, Line};
 use crate::stack::ReturnAddress;
@@ -13,15 +14,20 @@ use crate::stack::ReturnAddress;
 /// frames without a frame in common would have, take 30. With half of it such a profile looks everything up each time.
 const KEPT_BYTES: usize = 48 << 20;
 
+/// File parts that names are remembered of, for a program that loads libraries at ever new addresses. Over that, all is
+/// forgotten.
+const MOST_MAPPINGS: usize = 4096;
+
 /// Of an address and its place in the table, without its lines.
-const ADDRESS_BYTES: usize = 2 * size_of::<(ReturnAddress, Entry)>();
+const ADDRESS_BYTES: usize = 2 * size_of::<(Site, Entry)>();
 /// Of a function and its places in the tables, without its text.
 const FUNCTION_BYTES: usize = size_of::<Function>() + 96;
 
 /// Names by address, each text once.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    addresses: ByAddress<Entry>,
+    /// A site's mapping is counted in `mappings` here.
+    addresses: BySite<Entry>,
     lines: Vec<Line>,
     functions: Vec<Arc<Function>>,
     by_function: HashMap<Arc<Function>, u32>,
@@ -39,8 +45,6 @@ struct Entry {
     /// In `Cache::lines`.
     start: u32,
     end: u32,
-    /// In `Cache::mappings`.
-    mapping: u32,
     /// The last profile that had this address.
     profile: u32,
     depth: Depth,
@@ -51,6 +55,9 @@ impl Cache {
     pub(super) fn begin_profile(&mut self, mappings: &Mappings) {
         self.profile = self.profile.wrapping_add(1);
         self.present.clear();
+        if self.mappings.len() > MOST_MAPPINGS {
+            *self = Self::default();
+        }
         for mapping in mappings.iter() {
             let nth = self.number(mapping);
             self.present.push(nth);
@@ -66,12 +73,20 @@ impl Cache {
         }) as u32
     }
 
-    /// Whether an address of the present profile, in the `nth` mapping, is to be looked up.
-    pub(super) fn needs(&mut self, address: ReturnAddress, nth: usize) -> bool {
-        // What was resolved in another mapping is another's. Names that were resolved before the file was replaced are
-        // right still.
-        let entry = self.addresses.get_mut(&address);
-        match entry.filter(|entry| self.present.get(nth) == Some(&entry.mapping)) {
+    /// A site of the present profile, as it is numbered here.
+    fn own(&self, site: Site) -> Option<Site> {
+        let mapping = self.present.get(site.mapping? as usize).copied()?;
+        Some(Site {
+            mapping: Some(mapping),
+            ..site
+        })
+    }
+
+    /// Whether a site of the present profile is to be looked up.
+    pub(super) fn needs(&mut self, site: Site) -> bool {
+        // Names that were resolved before the file was replaced are right still.
+        let own = self.own(site);
+        match own.and_then(|own| self.addresses.get_mut(&own)) {
             Some(entry) => {
                 entry.profile = self.profile;
                 entry.depth == Depth::SymbolTable
@@ -96,12 +111,15 @@ impl Cache {
         let entry = Entry {
             start,
             end: self.lines.len() as u32,
-            mapping: self.number(mapping),
             profile: self.profile,
             depth,
         };
+        let site = Site {
+            mapping: Some(self.number(mapping)),
+            address,
+        };
         self.bytes += ADDRESS_BYTES + (entry.end - start) as usize * size_of::<Line>();
-        self.addresses.insert(address, entry);
+        self.addresses.insert(site, entry);
     }
 
     fn function_of(&mut self, name: String, file: String) -> u32 {
@@ -129,12 +147,9 @@ impl Cache {
         nth
     }
 
-    /// The lines of an address in the `nth` mapping, innermost inlined function first.
-    pub(super) fn get(&self, address: ReturnAddress, nth: usize) -> Option<(&[Line], Depth)> {
-        let entry = self.addresses.get(&address)?;
-        if self.present.get(nth) != Some(&entry.mapping) {
-            return None;
-        }
+    /// The lines of a site of the present profile, innermost inlined function first.
+    pub(super) fn get(&self, site: Site) -> Option<(&[Line], Depth)> {
+        let entry = self.addresses.get(&self.own(site)?)?;
         let lines = self.lines.get(entry.start as usize..entry.end as usize)?;
         Some((lines, entry.depth))
     }
@@ -205,8 +220,15 @@ mod tests {
         }]
     }
 
+    fn site(address: usize, nth: usize) -> Site {
+        Site {
+            mapping: Some(nth as u32),
+            address: ReturnAddress(address),
+        }
+    }
+
     fn names(cache: &Cache, address: usize, nth: usize) -> Option<String> {
-        let line = *cache.get(ReturnAddress(address), nth)?.0.first()?;
+        let line = *cache.get(site(address, nth))?.0.first()?;
         Some(cache.function(&line)?.name.to_string())
     }
 
@@ -226,7 +248,7 @@ mod tests {
         }
         cache.begin_profile(&mappings);
         for address in 90..110 {
-            if cache.needs(ReturnAddress(address), 0) {
+            if cache.needs(site(address, 0)) {
                 cache.learn(
                     ReturnAddress(address),
                     mapping,
@@ -262,11 +284,11 @@ mod tests {
         let mut cache = Cache::default();
         cache.begin_profile(&mappings);
         let address = ReturnAddress(1);
-        assert!(cache.needs(address, 0));
+        assert!(cache.needs(site(1, 0)));
         cache.learn(address, &all[0], found("a"), Depth::SymbolTable);
-        assert!(cache.needs(address, 0));
+        assert!(cache.needs(site(1, 0)));
         cache.learn(address, &all[0], found("b"), Depth::DebugInfo);
-        assert!(!cache.needs(address, 0));
-        assert!(cache.needs(address, 1) && cache.get(address, 1).is_none());
+        assert!(!cache.needs(site(1, 0)));
+        assert!(cache.needs(site(1, 1)) && cache.get(site(1, 1)).is_none());
     }
 }

@@ -5,9 +5,10 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use super::by_address::ByAddress;
+use super::by_site::BySite;
 use super::mappings::{Mapping, Mappings};
 use super::runtime_frames::is_runtime;
+use super::sites::Site;
 use super::spool::Spool;
 use super::symbol_cache::Cache;
 use super::symbolizer::{self, Depth};
@@ -47,7 +48,7 @@ pub(super) struct Line {
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
     /// Where the lines of an address begin and end in `lines`.
-    addresses: ByAddress<(u32, u32)>,
+    addresses: BySite<(u32, u32)>,
     lines: Vec<Line>,
     functions: Vec<Arc<Function>>,
     /// How many addresses were looked up in the symbol table only.
@@ -56,7 +57,7 @@ pub(super) struct Resolved {
 
 impl Resolved {
     /// What an address resolves to, innermost inlined function first; empty if nothing is known.
-    pub(super) fn lines(&self, address: ReturnAddress) -> &[Line] {
+    pub(super) fn lines(&self, address: Site) -> &[Line] {
         let range = self.addresses.get(&address);
         let lines = range.and_then(|(start, end)| self.lines.get(*start as usize..*end as usize));
         lines.unwrap_or_default()
@@ -81,7 +82,7 @@ impl Resolved {
         })
     }
 
-    pub(super) fn add(&mut self, address: ReturnAddress, lines: impl Iterator<Item = Line>) {
+    pub(super) fn add(&mut self, address: Site, lines: impl Iterator<Item = Line>) {
         let start = self.lines.len();
         self.lines.extend(lines);
         // Lines beyond 2³² would be a hundred gigabytes of profile.
@@ -118,12 +119,12 @@ impl Symbols {
     /// spare.
     pub(super) fn resolve(
         &self,
-        addresses: impl Iterator<Item = ReturnAddress>,
+        addresses: impl Iterator<Item = Site>,
         mappings: &Mappings,
     ) -> Resolved {
-        let mut wanted = ByAddress::default();
+        let mut wanted = BySite::default();
         wanted.extend(addresses.map(|address| (address, ())));
-        let mut wanted: Vec<ReturnAddress> = wanted.into_keys().collect();
+        let mut wanted: Vec<Site> = wanted.into_keys().collect();
         // Neighbours share debug information.
         wanted.sort_unstable();
         let Some(mut cache) = self.lock() else {
@@ -131,10 +132,12 @@ impl Symbols {
         };
         let cache = cache.get_or_insert_default();
         cache.begin_profile(mappings);
-        let mapped = with_mappings(&wanted, mappings);
+        let mapped = wanted
+            .iter()
+            .filter_map(|site| Some((site, mappings.of(*site)?)));
         let missing: Vec<(ReturnAddress, Arc<Mapping>)> = mapped
-            .filter(|(address, nth, mapping)| mapping.has_file() && cache.needs(*address, *nth))
-            .map(|(address, _, mapping)| (address, mapping.clone()))
+            .filter(|(site, mapping)| mapping.has_file() && cache.needs(**site))
+            .map(|(site, mapping)| (site.address, mapping.clone()))
             .collect();
         if !missing.is_empty() {
             let headroom = symbolizer::headroom();
@@ -152,8 +155,8 @@ impl Symbols {
         resolved.addresses.reserve(wanted.len());
         let mut functions: HashMap<u32, u32> = HashMap::new();
         let mut of_profile = Vec::new();
-        for (address, nth, _) in with_mappings(&wanted, mappings) {
-            let Some((lines, depth)) = cache.get(address, nth) else {
+        for site in wanted {
+            let Some((lines, depth)) = cache.get(site) else {
                 continue;
             };
             resolved.without_debug_info += usize::from(depth == Depth::SymbolTable);
@@ -172,7 +175,7 @@ impl Symbols {
                 };
                 of_profile.push(Line { function, ..*line });
             }
-            resolved.add(address, of_profile.iter().copied());
+            resolved.add(site, of_profile.iter().copied());
         }
         cache.trim();
         resolved
@@ -195,9 +198,11 @@ impl Symbols {
         let mut returns: Vec<ReturnAddress> = returns.collect();
         returns.sort_unstable();
         returns.dedup();
-        let mapped: Vec<(ReturnAddress, Arc<Mapping>)> = with_mappings(&returns, mappings)
-            .filter(|(_, _, mapping)| mapping.has_file())
-            .map(|(address, _, mapping)| (address, mapping.clone()))
+        let mapped: Vec<(ReturnAddress, Arc<Mapping>)> = returns
+            .iter()
+            .filter_map(|address| Some((*address, mappings.find(address.call())?.1)))
+            .filter(|(_, mapping)| mapping.has_file())
+            .map(|(address, mapping)| (address, mapping.clone()))
             .collect();
         let names = symbolizer::linker_names(&mapped);
         let named: HashMap<usize, String> = names
@@ -234,16 +239,4 @@ impl Symbols {
         }
         taken
     }
-}
-
-/// Each address that is in a mapping, with its mapping and that one's index.
-fn with_mappings<'m>(
-    addresses: &[ReturnAddress],
-    mappings: &'m Mappings,
-) -> impl Iterator<Item = (ReturnAddress, usize, &'m Arc<Mapping>)> {
-    let mapping = |address: &ReturnAddress| {
-        let (nth, mapping) = mappings.find(address.call())?;
-        Some((*address, nth, mapping))
-    };
-    addresses.iter().filter_map(mapping)
 }

@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use super::all_mappings;
 use super::own_thread::on_own_thread;
 use crate::record::{self, Suspended};
 
@@ -12,6 +13,8 @@ pub(crate) fn refresh() {
         return;
     }
     let _own = Suspended::new();
+    // What is sampled in a library from now on can be told apart from what may take its place.
+    let _ = all_mappings();
     // Without a thread to spare the next profile tries again.
     let work = || on_own_thread(c"debug-pprof-cfi", || record::delta().refresh());
     let _ = thread::Builder::new().spawn(work);

@@ -19,6 +19,24 @@ pub(super) enum Walk {
     NoTables,
 }
 
+/// Addresses in objects that are never unloaded while this code runs.
+pub(crate) fn pinned_addresses() -> [usize; 4] {
+    unsafe extern "C" {
+        fn _Unwind_Backtrace(
+            trace: *const core::ffi::c_void,
+            with: *mut core::ffi::c_void,
+        ) -> core::ffi::c_int;
+    }
+    // SAFETY: looks up a word in the auxiliary vector.
+    let entry = (unsafe { libc::getauxval(libc::AT_ENTRY) }) as usize;
+    [
+        entry,
+        pinned_addresses as fn() -> [usize; 4] as usize,
+        libc::pthread_self as unsafe extern "C" fn() -> libc::pthread_t as usize,
+        _Unwind_Backtrace as *const () as usize,
+    ]
+}
+
 impl OwnStack {
     pub(crate) const fn unknown() -> Self {
         Self
@@ -31,6 +49,10 @@ impl Delta {
     }
 
     pub(crate) fn is_good(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn walks_in_place(&self) -> bool {
         false
     }
 

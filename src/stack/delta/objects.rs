@@ -11,7 +11,9 @@ use std::os::unix::fs::FileExt;
 
 use gimli::{BaseAddresses, EhFrameHdr, NativeEndian, Pointer};
 
+use super::image::pinned_addresses;
 use crate::pages::PageVec;
+use crate::stack::module::{ModuleMark, gnu_build_id};
 
 /// How often the loader has added and removed an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,6 +36,8 @@ pub(super) struct Object {
     /// The program's `main`, if this is the program. Where panics abort it may have no unwind data, and yet it is where
     /// the stacks of the initial thread end.
     pub(super) main: Option<usize>,
+    /// None if it is never unloaded.
+    pub(super) mark: Option<ModuleMark>,
 }
 
 /// All of them.
@@ -171,8 +175,27 @@ fn note(info: &libc::dl_phdr_info, objects: &mut Objects) -> Option<()> {
     let entry = (unsafe { libc::getauxval(libc::AT_ENTRY) }) as usize;
     let entry = entry.wrapping_sub(bias);
     let is_program = (text..text_end).contains(&entry);
+    let notes = headers
+        .iter()
+        .filter(|header| header.p_type == libc::PT_NOTE);
+    let build_id = || {
+        notes.clone().find_map(|header| {
+            let notes = bytes_from(header.p_vaddr as usize)?;
+            gnu_build_id(notes.get(..header.p_memsz as usize)?)
+        })
+    };
+    let is_pinned = pinned_addresses().iter().any(|address| {
+        let address = address.wrapping_sub(bias);
+        headers
+            .iter()
+            .filter(loaded)
+            .map(span)
+            .any(|(start, end)| (start..end).contains(&address))
+    });
     let object = Object {
         bias,
+        mark: (!is_pinned)
+            .then(|| ModuleMark::of_build_id(build_id().unwrap_or_default().iter().copied())),
         main: is_program
             .then(|| main_from(entry, bytes_from(entry)?))
             .flatten(),
@@ -185,7 +208,7 @@ fn note(info: &libc::dl_phdr_info, objects: &mut Objects) -> Option<()> {
 }
 
 /// Where `main` lies, from the code at the program's entry: it hands its address to the C library as first argument.
-fn main_from(entry: usize, code: &[u8]) -> Option<usize> {
+pub(super) fn main_from(entry: usize, code: &[u8]) -> Option<usize> {
     // What comes before are a few instructions on the stack pointer.
     let code = code.get(..48)?;
     let operand = |at: usize| {

@@ -29,6 +29,8 @@ struct Met {
     mark: Option<ModuleMark>,
     /// There is unwind data that libgcc can read, and this cannot.
     needs_backtrace: bool,
+    /// What `by_expression` has found.
+    caller: Registers,
 }
 
 impl Delta {
@@ -53,6 +55,11 @@ impl Delta {
             object: None,
             mark: None,
             needs_backtrace: false,
+            caller: Registers {
+                pc: 0,
+                sp: 0,
+                fp: 0,
+            },
         };
         let mut is_stopped = false;
         loop {
@@ -84,7 +91,12 @@ impl Delta {
                 Step::Frame(frame) => caller(registers, &frame, &mut memory),
                 Step::Signal => interrupted(registers.sp, &mut memory),
                 Step::Unsupported | Step::Wide(_) => {
-                    self.by_expression(pc, registers, &mut memory, &mut met)
+                    let at = (pc, registers.pc);
+                    let frame = (registers.sp, registers.fp);
+                    let is_found = self.by_expression(at, frame, &mut memory, &mut met);
+                    // Word by word: see `caller`.
+                    let Registers { pc, sp, fp } = met.caller;
+                    is_found.then_some(Registers { pc, sp, fp })
                 }
                 Step::Unknown => None,
             };
@@ -225,10 +237,27 @@ impl Delta {
         }
     }
 
-    /// The caller of a frame that a table cannot describe.
+    /// Whether there is a caller of a frame that a table cannot describe: `met.caller`. The code is looked up at the first
+    /// of `at`, the second is the program counter, and `frame` its stack pointer and its frame pointer: in pairs, which are
+    /// passed in processor registers where all three would be passed by address. See `caller`.
     #[cold]
     #[inline(never)]
     fn by_expression(
+        &self,
+        at: (usize, usize),
+        frame: (usize, usize),
+        memory: &mut Memory<'_>,
+        met: &mut Met,
+    ) -> bool {
+        let (pc, (sp, fp)) = (at.1, frame);
+        let caller = self.caller_by_expression(at.0, Registers { pc, sp, fp }, memory, met);
+        if let Some(caller) = caller {
+            met.caller = caller;
+        }
+        caller.is_some()
+    }
+
+    fn caller_by_expression(
         &self,
         pc: usize,
         registers: Registers,

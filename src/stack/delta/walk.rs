@@ -12,7 +12,7 @@ use super::registers::{Registers, ucontext};
 use super::rule::{Base, Frame, Rule, Step};
 use super::{Delta, Walk};
 use crate::stack::module::ModuleMark;
-use crate::stack::{OwnFrame, ReturnAddress, Stack};
+use crate::stack::{OwnFrame, ROOM_IN_PLACE, ReturnAddress, Stack};
 
 /// An object that a walk has met, and its mark if it may be unloaded one day.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,10 @@ struct Object {
 
 /// What a walk has come across that may be unloaded one day.
 #[derive(Debug)]
-struct Met {
+struct Met<'t> {
+    own: &'t OwnStack,
+    /// Whether there is stack left to look things up in place; None before that was asked.
+    has_room: Option<bool>,
     object: Option<Object>,
     /// The last mark in the stack.
     mark: Option<ModuleMark>,
@@ -52,6 +55,8 @@ impl Delta {
         let mut behind_call = 0;
         let mut is_own = true;
         let mut met = Met {
+            own: own_stack,
+            has_room: None,
             object: None,
             mark: None,
             needs_backtrace: false,
@@ -135,9 +140,9 @@ impl Delta {
         &self,
         pc: usize,
         version: Option<u64>,
-        met: &mut Met,
+        met: &mut Met<'_>,
     ) -> (Step, Option<ModuleMark>) {
-        let (step, mark) = self.step_and_mark(pc, version, &mut met.object);
+        let (step, mark) = self.step_and_mark(pc, version, met);
         (step, mark.filter(|mark| met.mark != Some(*mark)))
     }
 
@@ -158,7 +163,7 @@ impl Delta {
         &self,
         pc: usize,
         version: Option<u64>,
-        known: &mut Option<Object>,
+        met: &mut Met<'_>,
     ) -> (Step, Option<ModuleMark>) {
         let module = version.and_then(|_| self.modules.find(pc));
         if let Some((version, module)) = version.zip(module)
@@ -183,7 +188,7 @@ impl Delta {
                 None,
             );
         }
-        let Some(object) = self.object_at(pc, known) else {
+        let Some(object) = self.object_at(pc, met) else {
             return (Step::Unknown, Some(ModuleMark::NOWHERE));
         };
         // Another module may have come to be where the table's was.
@@ -205,7 +210,14 @@ impl Delta {
         (step, object.mark)
     }
 
-    fn object_at(&self, pc: usize, known: &mut Option<Object>) -> Option<Object> {
+    /// None, too, where there is no stack left to read it.
+    fn object_at(&self, pc: usize, met: &mut Met<'_>) -> Option<Object> {
+        let own = met.own;
+        let ask = || self.has_room(own, ROOM_IN_PLACE);
+        if !*met.has_room.get_or_insert_with(ask) {
+            return None;
+        }
+        let known = &mut met.object;
         if let Some(known) = known.filter(|known| known.image.contains(pc)) {
             return Some(known);
         }
@@ -247,7 +259,7 @@ impl Delta {
         at: (usize, usize),
         frame: (usize, usize),
         memory: &mut Memory<'_>,
-        met: &mut Met,
+        met: &mut Met<'_>,
     ) -> bool {
         let (pc, (sp, fp)) = (at.1, frame);
         let caller = self.caller_by_expression(at.0, Registers { pc, sp, fp }, memory, met);
@@ -262,10 +274,10 @@ impl Delta {
         pc: usize,
         registers: Registers,
         memory: &mut Memory<'_>,
-        met: &mut Met,
+        met: &mut Met<'_>,
     ) -> Option<Registers> {
         met.needs_backtrace = !image::can_be_found();
-        let object = self.object_at(pc, &mut met.object)?;
+        let object = self.object_at(pc, met)?;
         let mut bytes = self.bytes_of(&object);
         let Known::Row(row) = in_place::look_up(&mut bytes, pc)? else {
             return None;

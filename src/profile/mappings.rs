@@ -38,9 +38,11 @@ pub(super) struct Mapping {
 impl Mapping {
     /// Whether it is the same part of the same file at the same place.
     pub(super) fn is_same_file(&self, other: &Mapping) -> bool {
+        // Where the kernel could not be asked for one of the two, the build id tells files of one path apart.
+        let is_unknown = (self.inode == 0 || other.inode == 0) && !self.build_id.is_empty();
         (self.start, self.limit, self.offset) == (other.start, other.limit, other.offset)
-            && self.build_id == other.build_id
-            && (self.inode, &self.path) == (other.inode, &other.path)
+            && (&self.build_id, &self.path) == (&other.build_id, &other.path)
+            && (self.inode == other.inode || is_unknown)
     }
 
     /// Whether code that was loaded here can be told from what takes its place.

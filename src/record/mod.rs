@@ -95,6 +95,7 @@ impl Record {
 
     /// At the first allocation of the process: takes over the program's defaults and the environment.
     #[cold]
+    #[inline(never)]
     fn start(&self, defaults: &Defaults) {
         loader_lock::is_free_here();
         self.limits.set(&defaults.limits);
@@ -150,53 +151,56 @@ pub(crate) fn alloc_slow(
     defaults: &Defaults,
     own_frame: OwnFrame,
 ) {
-    Thread::with(|thread| {
-        let block = block.addr();
-        let Some(busy) = Busy::enter(thread) else {
-            RECORD.drops.nested.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        if block == 0 && thread.is_suspended() {
-            // Only a request near `isize::MAX` gets here, and it fails.
-            return;
-        }
-        if trace::answer(&RECORD.delta, thread, &busy, own_frame) {
-            return;
-        }
-        if RECORD.rate.word().rate().is_none() {
-            RECORD.start(defaults);
-        }
-        let word = RECORD.rate.word();
-        // A thread's first allocation, and its first under a new rate, draw the gap that it should have had and are
-        // tested against it like any other.
-        let before = thread.countdown.get();
-        let before = if word.is_above(before) {
-            word.draw(thread.random.uniform(&RECORD.seeds))
+    Thread::with(|thread| decide(thread, size, block.addr(), defaults, own_frame));
+}
+
+/// A function of its own, so that the standard library's way to the thread is inlined around it.
+#[inline(never)]
+fn decide(thread: &Thread, size: usize, block: usize, defaults: &Defaults, own_frame: OwnFrame) {
+    let Some(busy) = Busy::enter(thread) else {
+        RECORD.drops.nested.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
+    if block == 0 && thread.is_suspended() {
+        // Only a request near `isize::MAX` gets here, and it fails.
+        return;
+    }
+    if trace::answer(&RECORD.delta, thread, &busy, own_frame) {
+        return;
+    }
+    if RECORD.rate.word().rate().is_none() {
+        RECORD.start(defaults);
+    }
+    let word = RECORD.rate.word();
+    // A thread's first allocation, and its first under a new rate, draw the gap that it should have had and are
+    // tested against it like any other.
+    let before = thread.countdown.get();
+    let before = if word.is_above(before) {
+        word.draw(thread.random.uniform(&RECORD.seeds))
+    } else {
+        before
+    };
+    let left = before.wrapping_sub(size as i64);
+    thread.countdown.set(left);
+    if !word.is_above(left) {
+        return;
+    }
+    // A request that failed is nothing to record. It has used up its bytes like any other: giving them back here,
+    // where the countdown is short, and not on the fast path, would leave short countdowns for what comes next.
+    if let Some(rate @ 1..) = word.rate()
+        && block != 0
+    {
+        if stack::has_room(&RECORD.delta, &busy) {
+            sample(&busy, block, size, rate, own_frame);
         } else {
-            before
-        };
-        let left = before.wrapping_sub(size as i64);
-        thread.countdown.set(left);
-        if !word.is_above(left) {
-            return;
+            count_sample(&busy, block, size, rate, Stack::NONE);
         }
-        // A request that failed is nothing to record. It has used up its bytes like any other: giving them back here,
-        // where the countdown is short, and not on the fast path, would leave short countdowns for what comes next.
-        if let Some(rate @ 1..) = word.rate()
-            && block != 0
-        {
-            if stack::has_room(&RECORD.delta, &busy) {
-                sample(&busy, block, size, rate, own_frame);
-            } else {
-                count_sample(&busy, block, size, rate, Stack::NONE);
-            }
-        }
-        // Last: until here the countdown is below the word, so an allocation by a signal handler comes to the slow path,
-        // is turned away by `Busy`, and uses up nothing of a gap that nobody has tested it against.
-        thread
-            .countdown
-            .set(word.draw(thread.random.uniform(&RECORD.seeds)));
-    });
+    }
+    // Last: until here the countdown is below the word, so an allocation by a signal handler comes to the slow path,
+    // is turned away by `Busy`, and uses up nothing of a gap that nobody has tested it against.
+    thread
+        .countdown
+        .set(word.draw(thread.random.uniform(&RECORD.seeds)));
 }
 
 /// Records a sampled allocation with its call stack.

@@ -94,7 +94,8 @@ impl Pinned {
     }
 
     pub(super) fn contains(&self, image: &Image) -> bool {
-        if self.0[0].load(Ordering::Relaxed) == 0 {
+        let [first, ..] = &self.0;
+        if first.load(Ordering::Acquire) == 0 {
             self.find();
         }
         self.0
@@ -105,12 +106,16 @@ impl Pinned {
     /// Threads may do this at once: all find the same.
     #[cold]
     fn find(&self) {
-        // The first last, because it says that all are there.
-        for (start, address) in self.0.iter().zip(pinned_addresses()).rev() {
+        let find = |(start, address): (&AtomicUsize, usize)| {
             let image = Image::at(address);
             // 1 is the start of nothing.
             start.store(image.map_or(1, |image| image.start), Ordering::Release);
-        }
+        };
+        let [first, rest @ ..] = &self.0;
+        let [first_address, addresses @ ..] = pinned_addresses();
+        rest.iter().zip(addresses).for_each(find);
+        // Last, because it says that all are there.
+        find((first, first_address));
     }
 }
 

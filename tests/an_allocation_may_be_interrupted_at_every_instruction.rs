@@ -211,7 +211,7 @@ fn other_threads_may_fork(seconds: u32, stride: usize) -> Option<End> {
 /// Waits until stacks are walked by tables.
 fn make_tables() {
     drop(HeapProfile::capture());
-    while mem_stats().profiler.unwinder == "backtrace" {
+    while mem_stats().profiler.unwinder != "stack-delta tables" {
         thread::sleep(Duration::from_millis(10));
     }
 }

@@ -59,9 +59,6 @@ const LEAVES: [&str; 23] = [
 const WALK: &str = "backtrace::backtrace::libunwind::trace::trace_fn";
 const CALLBACK: &str = "debug_pprof::stack::unsynchronized::walk::";
 
-/// The only calls through memory that are allowed: to `_dl_find_object`, which older systems lack, so it is looked up.
-const THROUGH_MEMORY: [(&str, usize); 1] = [("walk_tables", 1)];
-
 fn program(name: &str) -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/allocator_calls");
     // The dependencies are those of the stack corpus.
@@ -110,12 +107,7 @@ impl<'a> Reached<'a> {
         if self.functions.insert(&function.name, function).is_some() {
             return;
         }
-        let known = |(name, _): &&(&str, usize)| function.name.ends_with(name);
-        let allowed = THROUGH_MEMORY
-            .iter()
-            .find(known)
-            .map_or(0, |(_, calls)| *calls);
-        if function.unknown.len() > allowed {
+        if !function.unknown.is_empty() {
             self.refused
                 .push(format!("{} calls {:?}", function.name, function.unknown));
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::names::Line;
 use super::shims::Shims;
+use super::sites::Site;
 use super::symbols::Resolved;
-use crate::stack::ReturnAddress;
 
 /// A frame that stands for something other than code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,7 +52,7 @@ pub(super) struct Frames {
 
 impl Frames {
     /// The stack without the leading frames that belong to the allocation runtime; all of it if there is nothing else.
-    pub(super) fn visible<'s>(&self, stack: &'s [ReturnAddress]) -> &'s [ReturnAddress] {
+    pub(super) fn visible<'s>(&self, stack: &'s [Site]) -> &'s [Site] {
         let first = stack
             .iter()
             .position(|frame| !self.is_hidden(*frame))
@@ -60,9 +60,9 @@ impl Frames {
         stack.get(first..).unwrap_or(stack)
     }
 
-    fn is_hidden(&self, frame: ReturnAddress) -> bool {
+    fn is_hidden(&self, frame: Site) -> bool {
         match self.resolved.lines(frame) {
-            [] => self.shims.contains(frame),
+            [] => self.shims.contains(frame.address),
             lines => lines.iter().all(|line| self.is_runtime(line)),
         }
     }
@@ -74,7 +74,7 @@ impl Frames {
     /// The source lines of a frame, innermost first; empty if it has no name. Runtime functions that were inlined on
     /// the innermost side are left out if another function remains, in every stack alike: a location's lines depend on
     /// its address alone.
-    pub(super) fn lines(&self, frame: ReturnAddress) -> &[Line] {
+    pub(super) fn lines(&self, frame: Site) -> &[Line] {
         let lines = self.resolved.lines(frame);
         let first = lines.iter().position(|line| !self.is_runtime(line));
         lines.get(first.unwrap_or(0)..).unwrap_or(lines)
@@ -84,17 +84,26 @@ impl Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stack::ReturnAddress;
+
+    fn site(address: usize) -> Site {
+        Site::nowhere(ReturnAddress(address))
+    }
 
     fn frames(named: &[(usize, &[&str])]) -> Frames {
+        let named: Vec<_> = named
+            .iter()
+            .map(|(address, names)| (site(*address), *names))
+            .collect();
         Frames {
-            resolved: Resolved::of(named),
+            resolved: Resolved::of(&named),
             shims: Arc::new(Shims::find()),
         }
     }
 
     fn shown(frames: &Frames, stack: &[usize]) -> Vec<(usize, Vec<String>)> {
-        let stack: Vec<_> = stack.iter().copied().map(ReturnAddress).collect();
-        let names = |frame: &ReturnAddress| {
+        let stack: Vec<_> = stack.iter().copied().map(site).collect();
+        let names = |frame: &Site| {
             frames
                 .lines(*frame)
                 .iter()
@@ -105,7 +114,7 @@ mod tests {
         frames
             .visible(&stack)
             .iter()
-            .map(|frame| (frame.0, names(frame)))
+            .map(|frame| (frame.address.0, names(frame)))
             .collect()
     }
 

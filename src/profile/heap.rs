@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::pages::{self, PageVec};
 use crate::record::{self, Bucket, FoldedTotals, Suspended};
 use crate::scale;
+use crate::stack::places;
 
 /// The four values of a heap profile, in Go's order and with its meaning. In a profile of an interval they are growth
 /// and may be negative.
@@ -151,7 +152,7 @@ impl HeapRecord {
     pub fn stack(&self) -> impl Iterator<Item = usize> {
         self.bucket
             .into_iter()
-            .flat_map(|bucket| bucket.frames().iter().map(|frame| frame.0))
+            .flat_map(|bucket| places(bucket.frames()).map(|(frame, _)| frame.0))
     }
 
     /// Bytes of one object, as requested; None for the entry of folded samples, whose sizes differ.

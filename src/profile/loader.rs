@@ -3,11 +3,8 @@
 
 use std::ffi::{CStr, c_int, c_void};
 
-use super::object_headers::{ObjectHeaders, gnu_build_id};
 use crate::pages::PAGE;
-
-/// Longest build id that is kept: SHA-1 has 20 bytes, SHA-256 has 32.
-const MAX_BUILD_ID: usize = 64;
+use crate::stack::Headers;
 
 /// Longest path that is kept. The one of a library in a longer one is cut, and leads nowhere.
 const MAX_NAME: usize = 256;
@@ -15,10 +12,8 @@ const MAX_NAME: usize = 256;
 /// A file that the loader has loaded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Object {
-    /// Address in memory minus address in the file's symbol table.
-    bias: usize,
-    code: Option<Code>,
-    build_id: Bytes<MAX_BUILD_ID>,
+    pub(super) headers: Headers,
+    pub(super) code: Option<Code>,
     name: Bytes<MAX_NAME>,
 }
 
@@ -55,17 +50,9 @@ impl<const N: usize> Bytes<N> {
 }
 
 impl Object {
-    pub(super) fn code(&self) -> Option<Code> {
-        self.code
-    }
-
     /// The path that it was loaded by; empty for the program itself.
     pub(super) fn name(&self) -> String {
         String::from_utf8_lossy(self.name.as_slice()).into_owned()
-    }
-
-    pub(super) fn headers(&self) -> ObjectHeaders {
-        ObjectHeaders::new(self.bias, self.build_id.as_slice())
     }
 }
 
@@ -101,7 +88,11 @@ unsafe extern "C" fn visit(
     let objects = unsafe { &mut *objects.cast::<Vec<Object>>() };
     // SAFETY: the loader passes a valid entry.
     let info = unsafe { &*info };
-    if objects.len() == objects.capacity() || info.dlpi_phdr.is_null() {
+    // SAFETY: the loader has passed it to this callback.
+    let Some(file_headers) = (unsafe { Headers::of_loaded(info) }) else {
+        return 0;
+    };
+    if objects.len() == objects.capacity() {
         return 0;
     }
     // SAFETY: the loader's table of this object's headers, valid during the callback.
@@ -110,12 +101,6 @@ unsafe extern "C" fn visit(
     let at = |header: &libc::Elf64_Phdr| {
         let start = bias.wrapping_add(header.p_vaddr as usize);
         (start, start.wrapping_add(header.p_memsz as usize))
-    };
-    let loads = || {
-        headers
-            .iter()
-            .filter(|header| header.p_type == libc::PT_LOAD)
-            .map(at)
     };
     let code = headers
         .iter()
@@ -134,26 +119,10 @@ unsafe extern "C" fn visit(
         // SAFETY: the loader's own string, valid during the callback.
         false => unsafe { CStr::from_ptr(info.dlpi_name) }.to_bytes(),
     };
-    let mut object = Object {
-        bias,
+    objects.push(Object {
+        headers: file_headers,
         code,
-        build_id: Bytes::of(&[]),
         name: Bytes::of(name),
-    };
-    for (from, to) in headers
-        .iter()
-        .filter(|header| header.p_type == libc::PT_NOTE)
-        .map(at)
-    {
-        // Notes lie in a readable segment, else they are not in memory.
-        if loads().any(|load| load.0 <= from && to <= load.1) && from < to {
-            // SAFETY: inside a loaded segment of an object that the loader keeps loaded during the callback.
-            let notes = unsafe { std::slice::from_raw_parts(from as *const u8, to - from) };
-            if let Some(id) = gnu_build_id(notes) {
-                object.build_id = Bytes::of(id);
-            }
-        }
-    }
-    objects.push(object);
+    });
     0
 }

@@ -1,14 +1,13 @@
 //! Which file each address belongs to: `/proc/self/maps` joined with what each file's headers say, read from memory. The
 //! loader knows the same, behind a lock that a fork child may have inherited from a thread which it does not have.
 
+use std::collections::HashSet;
 use std::ffi::c_void;
 use std::sync::Arc;
-use std::{env, fs};
 
-use super::loader::{self, Object};
-use super::object_headers::{Headers, ObjectHeaders};
-
-use crate::stack::ReturnAddress;
+use super::segments::{Segment, Segments, exe_path};
+use super::sites::Site;
+use crate::stack::{Changes, Headers, ModuleMark, ReturnAddress, pinned_addresses};
 
 /// One executable segment in this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,12 +24,15 @@ pub(super) struct Mapping {
     pub(super) path: String,
     /// Of the file, as the kernel numbers it.
     pub(super) inode: u64,
-    /// Whether it is the program that this process runs.
-    pub(super) is_main: bool,
+    /// Whether the kernel's link to what this process runs leads to it: to the program, or to the loader if the program was
+    /// started through that.
+    pub(super) is_exe: bool,
     /// GNU build id, lower-case hex; empty if the file has none.
     pub(super) build_id: String,
     /// Address in memory minus address in the file's symbol table; None if it is not known to be an ELF file.
     pub(super) bias: Option<usize>,
+    /// Of frames in it; None if it stays as long as the process runs.
+    mark: Option<ModuleMark>,
 }
 
 impl Mapping {
@@ -41,6 +43,25 @@ impl Mapping {
         (self.start, self.limit, self.offset) == (other.start, other.limit, other.offset)
             && (&self.build_id, &self.path) == (&other.build_id, &other.path)
             && (self.inode == other.inode || is_unknown)
+    }
+
+    /// Whether code that was loaded here can be told from what takes its place.
+    pub(super) fn can_be_told_apart(&self) -> bool {
+        self.mark.is_some_and(ModuleMark::is_of_build_id)
+    }
+
+    /// Whether a frame at one of its addresses, with this mark before it in its stack, was in this very mapping.
+    fn holds(&self, mark: Option<ModuleMark>, has_unloaded: bool) -> bool {
+        match (self.mark, mark) {
+            // It was always here.
+            (None, _) => true,
+            (Some(own), Some(seen)) if own.is_of_build_id() || has_unloaded => {
+                own == seen && own.is_of_build_id()
+            }
+            (Some(own), Some(seen)) => own == seen,
+            // Not every way of walking marks what it meets.
+            (Some(_), None) => !has_unloaded,
+        }
     }
 
     /// Whether it is of a file at all: the kernel's own code is not.
@@ -62,47 +83,110 @@ impl Mapping {
 #[derive(Debug, Default)]
 pub(super) struct Mappings {
     all: Vec<Arc<Mapping>>,
-    /// Starts and indices, sorted: a profile has many addresses.
+    /// Of those that are there now: starts and indices, sorted. A profile has many addresses.
     by_start: Vec<(usize, usize)>,
+    /// Whether the loader has ever unloaded anything.
+    has_unloaded: bool,
 }
 
 impl Mappings {
-    /// Reads them anew: from the kernel, or, where there is no `/proc` or no descriptor to read it with, from the
-    /// loader, which knows no inodes and may know another path to a library.
+    /// Reads them anew.
     pub(super) fn read() -> Self {
-        let main = main_path();
-        let executable = match fs::read("/proc/self/maps") {
-            Ok(maps) => of_kernel(&String::from_utf8_lossy(&maps)),
-            Err(_) => of_loader(&main),
+        // What comes or goes between the two readings that are joined may have taken the place of something else.
+        for _ in 0..3 {
+            let loaded = Loaded::read();
+            let mappings = Self::of_loaded(&loaded);
+            if loaded.is_still() {
+                return mappings;
+            }
+        }
+        let mut mappings = Self::of_loaded(&Loaded::read());
+        for mapping in &mut mappings.all {
+            let mapping = Arc::make_mut(mapping);
+            mapping.mark = mapping.mark.map(|_| ModuleMark::WITHOUT_ID);
+        }
+        mappings.has_unloaded = true;
+        mappings
+    }
+
+    fn of_loaded(loaded: &Loaded) -> Self {
+        let exe = exe_path();
+        let join = |(segment, headers): (Segment, Option<Headers>)| Mapping {
+            start: segment.start,
+            limit: segment.limit,
+            offset: segment.offset,
+            file: segment
+                .path
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+            is_exe: segment.path == exe,
+            build_id: headers
+                .map(|it| hex(it.build_id.as_slice()))
+                .unwrap_or_default(),
+            bias: headers.map(|headers| headers.bias),
+            mark: mark(&segment, headers),
+            path: segment.path,
+            inode: segment.inode,
         };
-        let join = |(segment, headers): (Segment, Option<ObjectHeaders>)| {
-            Arc::new(Mapping {
-                start: segment.start,
-                limit: segment.limit,
-                offset: segment.offset,
-                file: segment
-                    .path
-                    .rsplit('/')
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned(),
-                is_main: segment.path == main,
-                path: segment.path,
-                inode: segment.inode,
-                build_id: headers
-                    .as_ref()
-                    .map(ObjectHeaders::build_id_hex)
-                    .unwrap_or_default(),
-                bias: headers.map(|headers| headers.bias),
-            })
-        };
-        let mut all: Vec<Arc<Mapping>> = executable.into_iter().map(join).collect();
+        let segments = loaded.segments.executable(&exe).into_iter();
+        let mut all: Vec<Arc<Mapping>> = segments.map(join).map(Arc::new).collect();
         // Stable: the rest stays in the order of addresses.
-        all.sort_by_key(|mapping| !mapping.is_main);
+        let [entry, ..] = pinned_addresses();
+        all.sort_by_key(|mapping| !mapping.contains(entry));
         let starts = all.iter().map(|mapping| mapping.start);
         let mut by_start: Vec<_> = starts.zip(0..).collect();
         by_start.sort_unstable();
-        Mappings { all, by_start }
+        Mappings {
+            all,
+            by_start,
+            // Where nobody may ask, it may have.
+            has_unloaded: loaded.changes.is_none_or(|changes| changes.removed > 0),
+        }
+    }
+
+    /// Adds, behind all others, mappings that are not there any more.
+    pub(super) fn add_gone(&mut self, gone: Vec<Arc<Mapping>>) {
+        self.all.extend(gone);
+    }
+
+    /// Leaves out of those that are gone what is not among `sites`. Numbers are others afterwards.
+    pub(super) fn forget_unused(&mut self, sites: impl FnOnce(&Self) -> HashSet<Option<u32>>) {
+        let present = self.by_start.len();
+        if self.all.len() == present {
+            return;
+        }
+        let used = sites(self);
+        let mut nth = 0;
+        self.all.retain(|_| {
+            nth += 1;
+            nth as usize <= present || used.contains(&Some(nth - 1))
+        });
+    }
+
+    /// The number of the mapping that a frame was in, whose stack has `mark` before it: one that is there, or was.
+    pub(super) fn holder(&self, address: usize, mark: Option<ModuleMark>) -> Option<u32> {
+        if let Some((nth, mapping)) = self.find(address)
+            && mapping.holds(mark, self.has_unloaded)
+        {
+            return Some(nth as u32);
+        }
+        let mark = mark.filter(|mark| mark.is_of_build_id())?;
+        let gone = self.all.iter().enumerate().skip(self.by_start.len());
+        let mut held = gone.filter(|(_, old)| old.contains(address) && old.mark == Some(mark));
+        held.next().map(|(nth, _)| nth as u32)
+    }
+
+    /// A site's mapping.
+    pub(super) fn of(&self, site: Site) -> Option<&Arc<Mapping>> {
+        self.all.get(site.mapping? as usize)
+    }
+
+    /// Whether a site's mapping is there now.
+    pub(super) fn is_present(&self, site: Site) -> bool {
+        site.mapping
+            .is_some_and(|nth| (nth as usize) < self.by_start.len())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Mapping>> {
@@ -110,15 +194,16 @@ impl Mappings {
     }
 
     /// What stands for the name of code that has none: `binary+0xoffset`, which `addr2line -e binary` takes, or the
-    /// address itself if the library is loaded no more.
-    pub(super) fn placeholder(&self, address: usize) -> String {
-        match self.find(address) {
-            Some((_, mapping)) => format!("{}+{:#x}", mapping.file, mapping.file_address(address)),
+    /// address itself if it is not known what was there.
+    pub(super) fn placeholder(&self, site: Site) -> String {
+        let address = site.address.call();
+        match self.of(site) {
+            Some(mapping) => format!("{}+{:#x}", mapping.file, mapping.file_address(address)),
             None => format!("{address:#x}"),
         }
     }
 
-    /// The mapping that holds `address`, and its index.
+    /// The mapping that holds `address` now, and its index.
     pub(super) fn find(&self, address: usize) -> Option<(usize, &Arc<Mapping>)> {
         let after = self
             .by_start
@@ -129,106 +214,46 @@ impl Mappings {
     }
 }
 
-/// The program's file. The link needs no descriptor; where there is no `/proc`, its first argument is what there is.
-fn main_path() -> String {
-    let link = fs::read_link("/proc/self/exe").ok();
-    let path = link.map(|link| strip_deleted(&link.to_string_lossy()).to_owned());
-    let argument = || Some(env::args_os().next()?.to_string_lossy().into_owned());
-    path.or_else(argument).unwrap_or_default()
+/// What was loaded at one time.
+struct Loaded {
+    segments: Segments,
+    /// None if the loader may not be asked.
+    changes: Option<Changes>,
 }
 
-/// The executable ones of the kernel's list, with their files' headers.
-fn of_kernel(maps: &str) -> Vec<(Segment, Option<ObjectHeaders>)> {
-    let segments: Vec<Segment> = maps.lines().filter_map(Segment::parse).collect();
-    let mut headers = Headers::new();
-    let read = |(nth, segment): (usize, &Segment)| {
-        // A file's headers are in its first bytes, which are mapped before the rest.
-        let before = segments.get(..=nth).unwrap_or_default();
-        let first = before
-            .iter()
-            .rev()
-            .find(|first| first.offset == 0 && first.is_of_same_file(segment));
-        let headers = first.and_then(|first| headers.read(first.start));
-        (segment.clone(), headers)
-    };
-    let all = segments.iter().enumerate();
-    all.filter(|(_, segment)| segment.is_executable)
-        .map(read)
-        .collect()
-}
-
-fn of_loader(main: &str) -> Vec<(Segment, Option<ObjectHeaders>)> {
-    let objects = loader::objects();
-    let segments = objects
-        .iter()
-        .filter_map(|object| Some((Segment::of(object, main)?, Some(object.headers()))));
-    segments.collect()
-}
-
-/// A line of `/proc/self/maps` that is of a file, or of the kernel's own code.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Segment {
-    start: usize,
-    limit: usize,
-    offset: u64,
-    inode: u64,
-    is_executable: bool,
-    /// Without what the kernel adds to that of a file which was replaced or removed.
-    path: String,
-}
-
-impl Segment {
-    /// `55d0c8a00000-55d0c8b00000 r-xp 00014000 fd:00 123 /usr/bin/svc`; None if it is anonymous.
-    fn parse(line: &str) -> Option<Self> {
-        let mut rest = line;
-        let mut field = || {
-            let (field, tail) = rest.split_once(' ').unwrap_or((rest, ""));
-            rest = tail.trim_start();
-            field
-        };
-        let (range, permissions, offset, _device, inode) =
-            (field(), field(), field(), field(), field());
-        if inode == "0" && rest.is_empty() {
-            return None;
+impl Loaded {
+    fn read() -> Self {
+        Self {
+            changes: Changes::read_if_free(),
+            segments: Segments::read(),
         }
-        let (start, limit) = range.split_once('-')?;
-        Some(Segment {
-            start: usize::from_str_radix(start, 16).ok()?,
-            limit: usize::from_str_radix(limit, 16).ok()?,
-            offset: u64::from_str_radix(offset, 16).ok()?,
-            inode: inode.parse().ok()?,
-            is_executable: permissions.as_bytes().get(2) == Some(&b'x'),
-            path: strip_deleted(rest).to_owned(),
-        })
+    }
+
+    /// Whether nothing has come or gone since. The kernel's list alone does not say whether the same file has gone and come
+    /// again, which makes no difference.
+    fn is_still(&self) -> bool {
+        match self.changes {
+            Some(changes) => Changes::read_if_free() == Some(changes),
+            None => Segments::read() == self.segments,
+        }
     }
 }
 
-impl Segment {
-    /// The line that the kernel would have for an object's code. The program's own object has no name.
-    fn of(object: &Object, main: &str) -> Option<Self> {
-        let code = object.code()?;
-        let path = match object.name() {
-            name if name.is_empty() => main.to_owned(),
-            name => name,
-        };
-        Some(Segment {
-            start: code.start,
-            limit: code.limit,
-            offset: code.offset,
-            inode: 0,
-            is_executable: true,
-            path,
-        })
+/// What frames in a segment are marked with; None if it stays as long as the process runs.
+fn mark(segment: &Segment, headers: Option<Headers>) -> Option<ModuleMark> {
+    let code = segment.start..segment.limit;
+    // Known without the headers, which cannot be read everywhere.
+    if pinned_addresses()
+        .iter()
+        .any(|address| code.contains(address))
+    {
+        return None;
     }
-
-    fn is_of_same_file(&self, other: &Segment) -> bool {
-        (self.inode, &self.path) == (other.inode, &other.path)
-    }
+    headers.map_or(Some(ModuleMark::NOWHERE), |headers| headers.mark())
 }
 
-/// The path of a file that was replaced or removed while it runs.
-fn strip_deleted(path: &str) -> &str {
-    path.strip_suffix(" (deleted)").unwrap_or(path)
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 unsafe extern "C" {
@@ -247,43 +272,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_maps_are_read_and_anonymous_ones_left_out() {
-        let parse = |line| {
-            Segment::parse(line)
-                .filter(|segment| segment.is_executable)
-                .map(|segment| (segment.start, segment.limit, segment.offset, segment.path))
-        };
-        let path = |line| parse(line).map(|segment| segment.3);
-        assert_eq!(
-            parse("55d0c8a00000-55d0c8b00000 r-xp 00014000 fd:00 123    /opt/my svc/bin"),
-            Some((
-                0x55d0_c8a0_0000,
-                0x55d0_c8b0_0000,
-                0x14000,
-                "/opt/my svc/bin".into()
-            ))
-        );
-        assert_eq!(
-            path("1000-2000 r-xp 0 fd:00 9 /opt/svc (deleted)"),
-            Some("/opt/svc".into())
-        );
-        assert_eq!(
-            path("1000-2000 r-xp 0 00:00 0 [vdso]"),
-            Some("[vdso]".into())
-        );
-        for line in [
-            "1000-2000 rw-p 0 fd:00 9 /opt/svc",
-            "1000-2000 r-xp 0 00:00 0",
-            "",
-            "x",
-            "1-2",
-            "z-y r-xp 0 0 1 /a",
-        ] {
-            assert_eq!(path(line), None, "{line:?}");
-        }
-    }
-
-    #[test]
     fn the_main_binary_is_first_and_holds_this_function() {
         let mappings = Mappings::read();
         let here = function_start as fn(ReturnAddress) -> Option<usize> as usize;
@@ -292,23 +280,5 @@ mod tests {
         assert!(mapping.bias.is_some_and(|bias| bias <= mapping.start));
         assert!(!mapping.file.contains('/'));
         assert_eq!(function_start(ReturnAddress(here + 1)), Some(here));
-    }
-
-    #[test]
-    fn the_loader_knows_the_program_and_its_libraries_as_the_kernel_does() {
-        let of_loader = of_loader(&main_path());
-        let read = Mappings::read();
-        for mapping in read.iter().filter(|mapping| mapping.has_file()) {
-            let same = of_loader.iter().find(|(segment, headers)| {
-                (segment.start, segment.limit, segment.offset)
-                    == (mapping.start, mapping.limit, mapping.offset)
-                    && headers.as_ref().map(|headers| headers.bias) == mapping.bias
-            });
-            let (same, headers) =
-                same.unwrap_or_else(|| panic!("{mapping:?} is not in {of_loader:?}"));
-            assert!(!mapping.is_main || same.path == mapping.path, "{same:?}");
-            let build_id = headers.as_ref().map(ObjectHeaders::build_id_hex);
-            assert_eq!(build_id.as_deref(), Some(mapping.build_id.as_str()));
-        }
     }
 }

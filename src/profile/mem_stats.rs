@@ -122,7 +122,7 @@ fn mean_depth() -> usize {
     // Wider than the counts, whose product with a depth may not fit them.
     let (frames, stacks) = record::buckets().fold((0, 0), |(frames, stacks), bucket| {
         let allocs = u128::from(bucket.counts().0);
-        let depth = bucket.frames().len() as u128;
+        let depth = stack::places(bucket.frames()).count() as u128;
         (frames + depth * allocs, stacks + allocs)
     });
     frames.checked_div(stacks).unwrap_or(0) as usize

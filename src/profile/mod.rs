@@ -8,7 +8,7 @@
 
 mod bare_thread;
 mod budget;
-mod by_address;
+mod by_site;
 mod empty;
 mod encoder;
 mod frames;
@@ -29,8 +29,11 @@ mod pprof;
     reason = "generated; see tests/generated_proto_is_fresh.rs"
 )]
 mod proto;
+mod remembered;
 mod runtime_frames;
+mod segments;
 mod shims;
+mod sites;
 mod spool;
 mod symbol_cache;
 mod symbolizer;
@@ -41,6 +44,7 @@ mod unwind_tables;
 
 use std::io::Write;
 
+use self::remembered::Remembered;
 use self::shims::KnownShims;
 use self::symbols::Symbols;
 use crate::record::{self, Suspended};
@@ -61,11 +65,18 @@ pub(crate) use self::unwind_tables::refresh as refresh_unwind_tables;
 static PROFILES: Profiles = Profiles {
     symbols: Symbols::new(),
     shims: KnownShims::new(),
+    remembered: Remembered::new(),
 };
 
 struct Profiles {
     symbols: Symbols,
     shims: KnownShims,
+    remembered: Remembered,
+}
+
+/// What this process has loaded, and of what it had loaded what is remembered.
+fn all_mappings() -> mappings::Mappings {
+    PROFILES.remembered.mappings()
 }
 
 /// Number of memory buckets, the count that the index page shows.

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::PROFILES;
 use super::budget::{self, Kept};
 use super::encoder::Encoder;
 use super::frames::{Frames, Pseudo};
@@ -10,8 +9,10 @@ use super::heap::{DefaultSampleType, HeapProfile, HeapRecord, PprofView};
 use super::mappings::Mappings;
 use super::mem_stats::ProfilerStats;
 use super::proto;
+use super::sites::Site;
 use super::symbols::Resolved;
 use super::tables::{Form, Tables};
+use super::{PROFILES, all_mappings};
 use crate::record;
 
 /// Go's sample types in Go's order. Tools open on the last unless the profile says otherwise.
@@ -25,8 +26,12 @@ const SAMPLE_TYPES: [(&str, &str); 4] = [
 /// In pieces.
 pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Vec<Vec<u8>> {
     let limits = record::limits();
-    let mappings = Mappings::read();
     let mut kept = budget::keep(profile.records(), limits.profile_samples);
+    let mut mappings = all_mappings();
+    mappings.forget_unused(|mappings| {
+        let sites = sites(&kept.records, mappings);
+        sites.map(|site| site.mapping).collect()
+    });
     let frames = frames_of(&kept.records, &mappings, view.symbolize);
     let form = if view.symbolize {
         Form::Symbolized(&frames)
@@ -55,12 +60,8 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Vec<Vec<u8>> {
 
 /// Resolves the frames of `records`, or nothing if names are not wanted.
 pub(super) fn frames_of(records: &[&HeapRecord], mappings: &Mappings, symbolize: bool) -> Frames {
-    let stacks = records
-        .iter()
-        .filter_map(|record| record.bucket())
-        .flat_map(|bucket| bucket.frames());
     let resolved = if symbolize {
-        PROFILES.symbols.resolve(stacks.copied(), mappings)
+        PROFILES.symbols.resolve(sites(records, mappings), mappings)
     } else {
         Resolved::default()
     };
@@ -68,6 +69,14 @@ pub(super) fn frames_of(records: &[&HeapRecord], mappings: &Mappings, symbolize:
         resolved,
         shims: PROFILES.shims.get(),
     }
+}
+
+fn sites<'a>(
+    records: &'a [&HeapRecord],
+    mappings: &'a Mappings,
+) -> impl Iterator<Item = Site> + 'a {
+    let buckets = records.iter().filter_map(|record| record.bucket());
+    buckets.flat_map(|bucket| Site::of_stack(bucket.frames(), mappings))
 }
 
 /// Folds the entries that there is no room for. None if what is written behind the entries went over the limit.
@@ -140,7 +149,8 @@ fn locations(record: &HeapRecord, tables: &mut Tables<'_>, frames: &Frames) -> V
     let Some(bucket) = record.bucket() else {
         return vec![tables.pseudo(Pseudo::OverLimit)];
     };
-    let visible = frames.visible(bucket.frames());
+    let stack: Vec<Site> = Site::of_stack(bucket.frames(), tables.mappings()).collect();
+    let visible = frames.visible(&stack);
     let mut ids: Vec<u64> = visible
         .iter()
         .map(|frame| tables.location(*frame))

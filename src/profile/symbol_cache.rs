@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::by_address::ByAddress;
+use super::by_site::BySite;
 use super::mappings::{Mapping, Mappings};
 use super::names::{Lines, Names};
+use super::sites::Site;
 use super::symbolizer::{Depth, Found};
 use crate::stack::ReturnAddress;
 
@@ -12,12 +13,18 @@ use crate::stack::ReturnAddress;
 /// frames without a frame in common would have, take 30. With half of it such a profile looks everything up each time.
 const KEPT_BYTES: usize = 48 << 20;
 
+/// File parts that names are remembered of, for a program that loads libraries at ever new addresses. Over that, all is
+/// forgotten.
+const MOST_MAPPINGS: usize = 4096;
+
 /// Of an address and its place in the table, without its lines.
-const ADDRESS_BYTES: usize = 2 * size_of::<(ReturnAddress, Entry)>();
-/// What addresses resolve to.
+const ADDRESS_BYTES: usize = 2 * size_of::<(Site, Entry)>();
+
+/// What sites resolve to.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    addresses: ByAddress<Entry>,
+    /// A site's mapping is counted in `mappings` here.
+    addresses: BySite<Entry>,
     /// Shared with the profiles that are being written; what is learned meanwhile goes into a copy.
     names: Arc<Names>,
     /// Every file part that an address was in when it was resolved: another may be loaded there later.
@@ -31,8 +38,6 @@ pub(super) struct Cache {
 struct Entry {
     /// In `Cache::names`.
     lines: Lines,
-    /// In `Cache::mappings`.
-    mapping: u32,
     /// The last profile that had this address.
     profile: u32,
     depth: Depth,
@@ -43,6 +48,9 @@ impl Cache {
     pub(super) fn begin_profile(&mut self, mappings: &Mappings) {
         self.profile = self.profile.wrapping_add(1);
         self.present.clear();
+        if self.mappings.len() > MOST_MAPPINGS {
+            *self = Self::default();
+        }
         for mapping in mappings.iter() {
             let nth = self.number(mapping);
             self.present.push(nth);
@@ -58,12 +66,20 @@ impl Cache {
         }) as u32
     }
 
-    /// Whether an address of the present profile, in the `nth` mapping, is to be looked up.
-    pub(super) fn needs(&mut self, address: ReturnAddress, nth: usize) -> bool {
-        // What was resolved in another mapping is another's. Names that were resolved before the file was replaced are
-        // right still.
-        let entry = self.addresses.get_mut(&address);
-        match entry.filter(|entry| self.present.get(nth) == Some(&entry.mapping)) {
+    /// A site of the present profile, as it is numbered here.
+    fn own(&self, site: Site) -> Option<Site> {
+        let mapping = self.present.get(site.mapping? as usize).copied()?;
+        Some(Site {
+            mapping: Some(mapping),
+            ..site
+        })
+    }
+
+    /// Whether a site of the present profile is to be looked up.
+    pub(super) fn needs(&mut self, site: Site) -> bool {
+        // Names that were resolved before the file was replaced are right still.
+        let own = self.own(site);
+        match own.and_then(|own| self.addresses.get_mut(&own)) {
             Some(entry) => {
                 entry.profile = self.profile;
                 entry.depth == Depth::SymbolTable
@@ -85,17 +101,20 @@ impl Cache {
         };
         let entry = Entry {
             lines,
-            mapping: self.number(mapping),
             profile: self.profile,
             depth,
         };
-        self.addresses.insert(address, entry);
+        let site = Site {
+            mapping: Some(self.number(mapping)),
+            address,
+        };
+        self.addresses.insert(site, entry);
     }
 
-    /// The lines of an address in the `nth` mapping, innermost inlined function first.
-    pub(super) fn get(&self, address: ReturnAddress, nth: usize) -> Option<(Lines, Depth)> {
-        let entry = self.addresses.get(&address)?;
-        (self.present.get(nth) == Some(&entry.mapping)).then_some((entry.lines, entry.depth))
+    /// The lines of a site of the present profile, innermost inlined function first.
+    pub(super) fn get(&self, site: Site) -> Option<(Lines, Depth)> {
+        let entry = self.addresses.get(&self.own(site)?)?;
+        Some((entry.lines, entry.depth))
     }
 
     pub(super) fn names(&self) -> &Arc<Names> {
@@ -146,8 +165,15 @@ mod tests {
         }]
     }
 
+    fn site(address: usize, nth: usize) -> Site {
+        Site {
+            mapping: Some(nth as u32),
+            address: ReturnAddress(address),
+        }
+    }
+
     fn names(cache: &Cache, address: usize, nth: usize) -> Option<String> {
-        let (lines, _) = cache.get(ReturnAddress(address), nth)?;
+        let (lines, _) = cache.get(site(address, nth))?;
         let line = cache.names.lines(lines).first()?;
         Some(cache.names.function(line)?.name.to_owned())
     }
@@ -168,7 +194,7 @@ mod tests {
         }
         cache.begin_profile(&mappings);
         for address in 90..110 {
-            if cache.needs(ReturnAddress(address), 0) {
+            if cache.needs(site(address, 0)) {
                 cache.learn(
                     ReturnAddress(address),
                     mapping,
@@ -204,11 +230,11 @@ mod tests {
         let mut cache = Cache::default();
         cache.begin_profile(&mappings);
         let address = ReturnAddress(1);
-        assert!(cache.needs(address, 0));
+        assert!(cache.needs(site(1, 0)));
         cache.learn(address, &all[0], &found("a"), Depth::SymbolTable);
-        assert!(cache.needs(address, 0));
+        assert!(cache.needs(site(1, 0)));
         cache.learn(address, &all[0], &found("b"), Depth::DebugInfo);
-        assert!(!cache.needs(address, 0));
-        assert!(cache.needs(address, 1) && cache.get(address, 1).is_none());
+        assert!(!cache.needs(site(1, 0)));
+        assert!(cache.needs(site(1, 1)) && cache.get(site(1, 1)).is_none());
     }
 }

@@ -4,9 +4,10 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use super::by_address::ByAddress;
+use super::by_site::BySite;
 use super::mappings::{Mapping, Mappings};
 use super::names::{Line, Lines, Names};
+use super::sites::Site;
 use super::spool::Spool;
 use super::symbol_cache::Cache;
 use super::symbolizer::{self, Depth};
@@ -15,7 +16,7 @@ use crate::stack::ReturnAddress;
 /// The resolved names of one profile's addresses.
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
-    addresses: ByAddress<Lines>,
+    addresses: BySite<Lines>,
     names: Arc<Names>,
     /// How many addresses were looked up in the symbol table only.
     without_debug_info: usize,
@@ -23,8 +24,8 @@ pub(super) struct Resolved {
 
 impl Resolved {
     /// What an address resolves to, innermost inlined function first; empty if nothing is known.
-    pub(super) fn lines(&self, address: ReturnAddress) -> &[Line] {
-        let lines = self.addresses.get(&address);
+    pub(super) fn lines(&self, site: Site) -> &[Line] {
+        let lines = self.addresses.get(&site);
         lines.map_or(&[], |lines| self.names.lines(*lines))
     }
 
@@ -47,11 +48,11 @@ impl Resolved {
         })
     }
 
-    /// Addresses with the names of their functions, in no file.
+    /// Sites with the names of their functions, in no file.
     #[cfg(test)]
-    pub(super) fn of(named: &[(usize, &[&str])]) -> Self {
+    pub(super) fn of(named: &[(Site, &[&str])]) -> Self {
         let mut resolved = Self::default();
-        for (address, functions) in named {
+        for (site, functions) in named {
             let found = functions.iter().map(|function| symbolizer::Found {
                 function: (*function).into(),
                 file: String::new(),
@@ -60,7 +61,7 @@ impl Resolved {
             let found: Vec<_> = found.collect();
             let lines = Arc::make_mut(&mut resolved.names).add(&found);
             let lines = lines.expect("memory");
-            resolved.addresses.insert(ReturnAddress(*address), lines);
+            resolved.addresses.insert(*site, lines);
         }
         resolved
     }
@@ -89,12 +90,12 @@ impl Symbols {
     /// spare.
     pub(super) fn resolve(
         &self,
-        addresses: impl Iterator<Item = ReturnAddress>,
+        addresses: impl Iterator<Item = Site>,
         mappings: &Mappings,
     ) -> Resolved {
-        let mut wanted = ByAddress::default();
+        let mut wanted = BySite::default();
         wanted.extend(addresses.map(|address| (address, ())));
-        let mut wanted: Vec<ReturnAddress> = wanted.into_keys().collect();
+        let mut wanted: Vec<Site> = wanted.into_keys().collect();
         // Neighbours share debug information.
         wanted.sort_unstable();
         let Some(mut cache) = self.lock() else {
@@ -102,10 +103,12 @@ impl Symbols {
         };
         let cache = cache.get_or_insert_default();
         cache.begin_profile(mappings);
-        let mapped = with_mappings(&wanted, mappings);
+        let mapped = wanted
+            .iter()
+            .filter_map(|site| Some((site, mappings.of(*site)?)));
         let missing: Vec<(ReturnAddress, Arc<Mapping>)> = mapped
-            .filter(|(address, nth, mapping)| mapping.has_file() && cache.needs(*address, *nth))
-            .map(|(address, _, mapping)| (address, mapping.clone()))
+            .filter(|(site, mapping)| mapping.has_file() && cache.needs(**site))
+            .map(|(site, mapping)| (site.address, mapping.clone()))
             .collect();
         if !missing.is_empty() {
             let headroom = symbolizer::headroom();
@@ -124,12 +127,12 @@ impl Symbols {
             ..Default::default()
         };
         resolved.addresses.reserve(wanted.len());
-        for (address, nth, _) in with_mappings(&wanted, mappings) {
-            let Some((lines, depth)) = cache.get(address, nth) else {
+        for site in wanted {
+            let Some((lines, depth)) = cache.get(site) else {
                 continue;
             };
             resolved.without_debug_info += usize::from(depth == Depth::SymbolTable);
-            resolved.addresses.insert(address, lines);
+            resolved.addresses.insert(site, lines);
         }
         cache.trim();
         resolved
@@ -154,9 +157,11 @@ impl Symbols {
             .iter()
             .map(|address| ReturnAddress(address.wrapping_add(1)))
             .collect();
-        let mapped: Vec<(ReturnAddress, Arc<Mapping>)> = with_mappings(&returns, mappings)
-            .filter(|(_, _, mapping)| mapping.has_file())
-            .map(|(address, _, mapping)| (address, mapping.clone()))
+        let mapped: Vec<(ReturnAddress, Arc<Mapping>)> = returns
+            .iter()
+            .filter_map(|address| Some((*address, mappings.find(address.call())?.1)))
+            .filter(|(_, mapping)| mapping.has_file())
+            .map(|(address, mapping)| (address, mapping.clone()))
             .collect();
         symbolizer::linker_names(&mapped, &mut |nth, name| {
             if let Some((address, _)) = mapped.get(nth) {
@@ -189,16 +194,4 @@ impl Symbols {
         }
         taken
     }
-}
-
-/// Each address that is in a mapping, with its mapping and that one's index.
-fn with_mappings<'m>(
-    addresses: &[ReturnAddress],
-    mappings: &'m Mappings,
-) -> impl Iterator<Item = (ReturnAddress, usize, &'m Arc<Mapping>)> {
-    let mapping = |address: &ReturnAddress| {
-        let (nth, mapping) = mappings.find(address.call())?;
-        Some((*address, nth, mapping))
-    };
-    addresses.iter().filter_map(mapping)
 }

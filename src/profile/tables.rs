@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::by_address::ByAddress;
+use super::by_site::BySite;
 use super::encoder::{Encoder, PART};
 use super::frames::{Frames, Pseudo};
 use super::mappings::Mappings;
 use super::names::Line;
 use super::proto;
+use super::sites::Site;
 use crate::stack::ReturnAddress;
 
 /// Fills the tables of one profile.
@@ -23,7 +24,7 @@ pub(super) struct Tables<'a> {
     functions: u64,
     /// By the frames' index of a function; 0 for one that no location has had yet.
     by_index: Vec<u64>,
-    locations: ByAddress<u64>,
+    locations: BySite<u64>,
     mappings: &'a Mappings,
     form: Form<'a>,
 }
@@ -57,7 +58,7 @@ impl<'a> Tables<'a> {
             strings: HashMap::with_capacity(functions + 64),
             functions: 0,
             by_index: vec![0; functions],
-            locations: ByAddress::with_capacity_and_hasher(addresses + 64, Default::default()),
+            locations: BySite::with_capacity_and_hasher(addresses + 64, Default::default()),
             mappings,
             form,
         };
@@ -95,6 +96,11 @@ impl<'a> Tables<'a> {
     pub(super) fn is_nearly_full(&self) -> bool {
         self.encoder
             .is_nearly_full(MAPPING_BYTES * self.mappings.iter().count())
+    }
+
+    /// What the locations lie in.
+    pub(super) fn mappings(&self) -> &'a Mappings {
+        self.mappings
     }
 
     pub(super) fn add_sample(&mut self, sample: proto::Sample) {
@@ -154,7 +160,7 @@ impl<'a> Tables<'a> {
     /// The location of a pseudo frame.
     pub(super) fn pseudo(&mut self, pseudo: Pseudo) -> u64 {
         let address = pseudo.address();
-        let key = ReturnAddress(address as usize);
+        let key = Site::nowhere(ReturnAddress(address as usize));
         if let Some(id) = self.locations.get(&key) {
             return *id;
         }
@@ -171,19 +177,18 @@ impl<'a> Tables<'a> {
     }
 
     /// The location of a frame of code.
-    pub(super) fn location(&mut self, frame: ReturnAddress) -> u64 {
+    pub(super) fn location(&mut self, frame: Site) -> u64 {
         if let Some(id) = self.locations.get(&frame) {
             return *id;
         }
         let mappings = self.mappings;
-        let found = mappings.find(frame.call());
-        let mapping_id = found.map_or(0, |(index, _)| index as u64 + 1);
+        let call = frame.address.call();
+        let mapping_id = frame.mapping.map_or(0, |nth| u64::from(nth) + 1);
         let frames = match self.form {
             Form::Symbolized(frames) => frames,
             Form::Raw => {
-                let address = found.map_or(frame.call(), |(_, mapping)| {
-                    mapping.file_address(frame.call())
-                });
+                let mapping = mappings.of(frame);
+                let address = mapping.map_or(call, |mapping| mapping.file_address(call));
                 return self.add(frame, (address as u64).max(1), mapping_id, Vec::new());
             }
         };
@@ -200,23 +205,17 @@ impl<'a> Tables<'a> {
         }
         if lines.is_empty() {
             // A mapping is either symbolized or not: a frame without a name needs one, else it is lost on the way.
-            let name = mappings.placeholder(frame.call());
+            let name = mappings.placeholder(frame);
             let function_id = self.function(name, "");
             lines.push(proto::Line {
                 function_id,
                 ..Default::default()
             });
         }
-        self.add(frame, (frame.call() as u64).max(1), mapping_id, lines)
+        self.add(frame, (call as u64).max(1), mapping_id, lines)
     }
 
-    fn add(
-        &mut self,
-        key: ReturnAddress,
-        address: u64,
-        mapping_id: u64,
-        line: Vec<proto::Line>,
-    ) -> u64 {
+    fn add(&mut self, key: Site, address: u64, mapping_id: u64, line: Vec<proto::Line>) -> u64 {
         let id = self.locations.len() as u64 + 1;
         self.part.location.push(proto::Location {
             id,

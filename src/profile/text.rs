@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::ops::Add;
 
+use super::all_mappings;
 use super::budget;
 use super::frames::{Frames, Pseudo};
 use super::heap::{HeapProfile, HeapRecord, HeapValues};
@@ -11,14 +12,14 @@ use super::mem_stats::MemStats;
 use super::names::Line;
 use super::pieces::Pieces;
 use super::pprof::frames_of;
+use super::sites::Site;
 use crate::record;
-use crate::stack::ReturnAddress;
 
 /// In pieces.
 pub(super) fn write(profile: &HeapProfile) -> Vec<Vec<u8>> {
     // Read before the names are resolved, which takes memory.
     let stats = MemStats::of(profile.summary());
-    let mappings = Mappings::read();
+    let mappings = all_mappings();
     let mut kept = budget::keep(profile.records(), record::limits().profile_samples);
     // Go's order: the largest last.
     kept.records
@@ -89,17 +90,18 @@ fn stack(out: &mut String, record: &HeapRecord, frames: &Frames, mappings: &Mapp
     let Some(bucket) = record.bucket() else {
         return pseudo(out, Pseudo::OverLimit);
     };
-    if bucket.frames().is_empty() {
+    let stack: Vec<Site> = Site::of_stack(bucket.frames(), mappings).collect();
+    if stack.is_empty() {
         return pseudo(out, Pseudo::NoStack);
     }
-    for frame in bucket.frames() {
-        let _ = write!(out, " {:#x}", frame.0);
+    for site in &stack {
+        let _ = write!(out, " {:#x}", site.address.0);
     }
     out.push('\n');
     let rows: Vec<[String; 4]> = frames
-        .visible(bucket.frames())
+        .visible(&stack)
         .iter()
-        .flat_map(|frame| rows(*frame, frames, mappings))
+        .flat_map(|site| rows(*site, frames, mappings))
         .collect();
     align(out, &rows);
     if bucket.is_truncated() {
@@ -114,14 +116,19 @@ fn stack(out: &mut String, record: &HeapRecord, frames: &Frames, mappings: &Mapp
 }
 
 /// One row for each function at an address: `#`, call address, `name+offset`, `file:line`.
-fn rows(frame: ReturnAddress, frames: &Frames, mappings: &Mappings) -> Vec<[String; 4]> {
-    let row =
-        |name: String, place: String| ["#".to_owned(), format!("{:#x}", frame.call()), name, place];
-    let lines = frames.lines(frame);
+fn rows(site: Site, frames: &Frames, mappings: &Mappings) -> Vec<[String; 4]> {
+    let call = site.address.call();
+    let row = |name: String, place: String| ["#".to_owned(), format!("{call:#x}"), name, place];
+    let lines = frames.lines(site);
     if lines.is_empty() {
-        return vec![row(mappings.placeholder(frame.call()), String::new())];
+        return vec![row(mappings.placeholder(site), String::new())];
     }
-    let offset = function_start(frame).map_or(0, |start| frame.call().saturating_sub(start));
+    // Of what is gone, it is not known any more.
+    let start = match mappings.is_present(site) {
+        true => function_start(site.address),
+        false => None,
+    };
+    let offset = start.map_or(0, |start| call.saturating_sub(start));
     let named = |line: &Line| {
         let function = frames.resolved.names().function(line)?;
         let place = if function.file.is_empty() {

@@ -1,7 +1,7 @@
 //! Sees to it that the unwinder has tables of what is loaded: asked whenever a profile is taken or a server starts.
 
-use super::bare_thread;
 use super::own_thread::on_own_thread;
+use super::{all_mappings, bare_thread};
 use crate::record::{self, Suspended};
 
 /// Bytes of stack of the thread that makes them; address space, not memory.
@@ -14,6 +14,8 @@ pub(crate) fn refresh() {
         return;
     }
     let _own = Suspended::new();
+    // What is sampled in a library from now on can be told apart from what may take its place.
+    let _ = all_mappings();
     // Without a thread to spare the next profile tries again.
     bare_thread::run_alone(STACK, || {
         on_own_thread(c"debug-pprof-cfi", || record::delta().refresh());

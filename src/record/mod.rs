@@ -34,7 +34,7 @@ use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::limits::Limits;
-use crate::stack::{self, Delta, OwnFrame, Stack};
+use crate::stack::{self, Delta, OwnFrame, Stack, loader_lock};
 
 pub(crate) use self::buckets::Bucket;
 use self::buckets::{Buckets, Key};
@@ -95,7 +95,9 @@ impl Record {
 
     /// At the first allocation of the process: takes over the program's defaults and the environment.
     #[cold]
+    #[inline(never)]
     fn start(&self, defaults: &Defaults) {
+        loader_lock::is_free_here();
         self.limits.set(&defaults.limits);
         let rate = match RateVariable::read() {
             RateVariable::Bytes(bytes) => bytes,

@@ -34,6 +34,10 @@ impl Delta {
         false
     }
 
+    pub(crate) fn walks_in_place(&self) -> bool {
+        false
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         0
     }

@@ -27,7 +27,7 @@ mod wire;
 use prost::Message;
 
 pub(crate) use expect::{Expect, Form, Kind};
-pub(crate) use model::Profile;
+pub(crate) use model::{Profile, Stack};
 pub(crate) use rule::{Rule, Violation};
 
 /// Every rule that `body` breaks; empty for a profile that all consumers take.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use debug_pprof::{HeapProfile, mem_stats};
 
-/// The unwinder of a build without unwind tables of its own, and of any process before they are built.
-const FALLBACK: &str = "backtrace";
+/// The unwinder that is waited for.
+const BY_TABLES: &str = "stack-delta tables";
 
 /// Asks for a profile, as a service's first scrape does, and waits until the unwinder's tables are there: the name of
 /// the unwinder that is in use then. Goes on after five seconds, with whatever there is.
@@ -15,7 +15,7 @@ pub fn ready() -> &'static str {
     loop {
         let _ = HeapProfile::capture();
         let unwinder = mem_stats().profiler.unwinder;
-        if !unwinder.starts_with(FALLBACK) || Instant::now() > deadline {
+        if unwinder == BY_TABLES || Instant::now() > deadline {
             return unwinder;
         }
         thread::sleep(Duration::from_millis(1));

@@ -23,7 +23,7 @@ const DEBUG_FILES: &str = "/usr/lib/debug/.build-id";
 /// The running binary is opened through the kernel's link to it, which leads to what runs even after the path leads to
 /// the next version.
 pub(super) fn open(mapping: &Mapping) -> Option<MemoryMap> {
-    let path = if mapping.is_main {
+    let path = if mapping.is_exe {
         "/proc/self/exe"
     } else {
         &mapping.path
@@ -31,7 +31,7 @@ pub(super) fn open(mapping: &Mapping) -> Option<MemoryMap> {
     let (map, inode) = map(Path::new(path))?;
     let is_verified = match Image::parse(map.bytes())?.build_id() {
         Some(id) if !mapping.build_id.is_empty() => hex(id) == mapping.build_id,
-        None if mapping.build_id.is_empty() => mapping.is_main || mapping.inode == inode,
+        None if mapping.build_id.is_empty() => mapping.is_exe || mapping.inode == inode,
         // One has an id and the other has none.
         _ => false,
     };

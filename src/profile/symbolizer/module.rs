@@ -39,7 +39,7 @@ pub(super) fn look_up(
     };
     if has_room == Some(true) {
         let decompressed = Decompressed::of(image);
-        let mut units = Units::new(dwarf(image, &decompressed));
+        let mut units = Units::new(dwarf(image, &decompressed), effort);
         search.units(&mut units, effort, found);
     }
     let depth = if has_room == Some(false) || effort.is_spent() {

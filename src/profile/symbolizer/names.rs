@@ -55,7 +55,8 @@ fn find<'d>(
     for _ in 0..MOST_REFERENCES {
         let unit = other.as_deref().unwrap_or(unit);
         match said(unit.unit_ref(units.dwarf()), entry, effort)? {
-            Said::Name(name) => return Some(name),
+            // A name of nothing is none: it comes of damage.
+            Said::Name(name) => return Some(name).filter(|name| !name.is_empty()),
             Said::Near(offset) => entry = offset,
             // A unit is a large step.
             Said::Far(_) if effort.is_spent() => return None,

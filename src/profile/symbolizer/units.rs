@@ -4,13 +4,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use gimli::{
-    Abbreviations, DebugAbbrevOffset, DebugInfoOffset, Dwarf, Unit, UnitHeader, UnitOffset,
+    Abbreviations, DebugAbbrev, DebugAbbrevOffset, DebugInfoOffset, Dwarf, NativeEndian, Section,
+    Unit, UnitHeader, UnitOffset,
 };
 
+use super::effort::Effort;
 use super::sections::Bytes;
 
 /// Units that are kept for the names in them. Link-time optimization inlines across units, from few into many.
 const KEPT_UNITS: usize = 8;
+
+/// Units of a file that are looked at; 8 MiB of offsets. Ten times what the largest programs have; a file that is not what
+/// it should be may have a unit every eleven bytes.
+const MOST_UNITS: usize = 1 << 20;
+
+/// Bytes of a unit's abbreviations that are read. Compilers write some KiB; each five bytes may become a hundred in memory.
+const MOST_ABBREVIATIONS: usize = 1 << 20;
 
 /// Reads units of one file, and keeps what units share.
 pub(super) struct Units<'d> {
@@ -24,10 +33,13 @@ pub(super) struct Units<'d> {
 }
 
 impl<'d> Units<'d> {
-    pub(super) fn new(dwarf: Dwarf<Bytes<'d>>) -> Self {
+    pub(super) fn new(dwarf: Dwarf<Bytes<'d>>, effort: &mut Effort) -> Self {
         let mut starts = Vec::new();
         let mut headers = dwarf.units();
-        while let Ok(Some(header)) = headers.next() {
+        while let Ok(Some(header)) = headers.next()
+            && starts.len() < MOST_UNITS
+            && effort.step()
+        {
             starts.extend(header.debug_info_offset());
         }
         Self {
@@ -61,7 +73,10 @@ impl<'d> Units<'d> {
         {
             return Some(abbreviations.clone());
         }
-        let abbreviations = Arc::new(self.dwarf.debug_abbrev.abbreviations(offset).ok()?);
+        let all = self.dwarf.debug_abbrev.reader().slice();
+        let end = offset.0.saturating_add(MOST_ABBREVIATIONS).min(all.len());
+        let near = DebugAbbrev::new(all.get(..end)?, NativeEndian);
+        let abbreviations = Arc::new(near.abbreviations(offset).ok()?);
         self.abbreviations = Some((offset, abbreviations.clone()));
         Some(abbreviations)
     }

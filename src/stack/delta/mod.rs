@@ -2,13 +2,18 @@
 //!
 //! ```text
 //! outside malloc   loader ─▶ objects ─▶ build ─▶ tables, kept for good ─▶ modules (sequence lock)
-//! inside malloc    registers ─▶ recent, else modules ─▶ rule ─▶ memory (bounded) ─▶ next frame
+//! inside malloc    registers ─▶ recent, else modules, else in_place ─▶ rule ─▶ memory (bounded) ─▶ next frame
 //! ```
 //!
-//! No allocation, no lock, no foreign code; memory is read only where it is known to be mapped, so that bad unwind
-//! data, fibres and frames of generated code end a stack instead of the process.
+//! No allocation, no lock, no foreign code but the loader's lock-free look-up; memory is read only where it is known to be
+//! mapped, so that bad unwind data, fibres and frames of generated code end a stack instead of the process.
 
 mod build;
+mod call_frame;
+mod cursor;
+mod expression;
+mod image;
+mod in_place;
 mod memory;
 mod modules;
 mod objects;
@@ -20,16 +25,14 @@ mod self_test;
 mod table;
 mod walk;
 
-use core::ffi::c_void;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
-use std::process;
-
+use self::image::{Pinned, ReadablePages};
 pub(crate) use self::memory::OwnStack;
 use self::modules::{KeptTable, Modules};
-use self::objects::Changes;
 use self::recent::Recent;
+use super::loader_lock::{self, Changes};
 use super::{OwnFrame, Stack};
 
 /// The tables and their state.
@@ -41,8 +44,6 @@ pub(crate) struct Delta {
     state: AtomicU8,
     /// 1 while a thread is refreshing; for ever in a fork child whose parent was.
     refreshing: AtomicU8,
-    /// The process that the loader has answered, 0 before it has.
-    answered: AtomicU32,
     /// The loader's counts when `modules` was written.
     added: AtomicU64,
     removed: AtomicU64,
@@ -51,8 +52,19 @@ pub(crate) struct Delta {
     bytes: AtomicUsize,
     /// Walks that ended before the root.
     stopped: AtomicU64,
-    /// The loader's lock-free look-up, where the C library has one (glibc 2.35).
-    find_object: AtomicPtr<c_void>,
+    /// See `Pages`.
+    pages: AtomicU8,
+    pinned: Pinned,
+    readable: ReadablePages,
+}
+
+/// Whether the kernel can be asked what can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Pages {
+    Untested,
+    CanBeAskedAbout,
+    Unknown,
 }
 
 /// What the tables are good for.
@@ -83,13 +95,14 @@ impl Delta {
             recent: Recent::new(),
             state: AtomicU8::new(State::Untested as u8),
             refreshing: AtomicU8::new(0),
-            answered: AtomicU32::new(0),
             added: AtomicU64::new(0),
             removed: AtomicU64::new(0),
             kept: AtomicPtr::new(ptr::null_mut()),
             bytes: AtomicUsize::new(0),
             stopped: AtomicU64::new(0),
-            find_object: AtomicPtr::new(ptr::null_mut()),
+            pages: AtomicU8::new(Pages::Untested as u8),
+            pinned: Pinned::new(),
+            readable: ReadablePages::new(),
         }
     }
 
@@ -115,8 +128,9 @@ impl Delta {
     /// the loader's lock may be held by a thread that does not exist there, and then nobody but the thread that refreshes
     /// waits for it.
     pub(crate) fn is_stale(&self) -> bool {
-        let may_ask = || self.answered.load(Ordering::Relaxed) == process::id();
-        self.refreshing.load(Ordering::Relaxed) == 0 && (!may_ask() || self.is_outdated())
+        self.refreshing.load(Ordering::Relaxed) == 0
+            && self.state.load(Ordering::Relaxed) != State::Failed as u8
+            && (!loader_lock::may_wait() || self.is_outdated())
     }
 
     fn is_outdated(&self) -> bool {
@@ -139,11 +153,43 @@ impl Delta {
         depth: usize,
         stack: &mut Stack,
     ) -> Walk {
-        if self.is_good() {
-            self.walk_tables(own, own_frame, depth, stack)
+        let state = self.state.load(Ordering::Relaxed);
+        if state == State::Failed as u8 {
+            return Walk::NoTables;
+        }
+        if state == State::Good as u8
+            && let Some(version) = self.modules.version()
+        {
+            let walk = self.walk_by(Some(version), own, own_frame, depth, stack);
+            if walk == Walk::Done {
+                return walk;
+            }
+            stack.clear();
+        }
+        if image::can_be_found() && self.can_ask_about_pages() {
+            self.walk_by(None, own, own_frame, depth, stack)
         } else {
             Walk::NoTables
         }
+    }
+
+    /// Inside malloc, too.
+    fn can_ask_about_pages(&self) -> bool {
+        if self.pages.load(Ordering::Relaxed) == Pages::Untested as u8 {
+            let pages = match memory::can_be_asked_about() {
+                true => Pages::CanBeAskedAbout,
+                false => Pages::Unknown,
+            };
+            self.pages.store(pages as u8, Ordering::Relaxed);
+        }
+        self.pages.load(Ordering::Relaxed) == Pages::CanBeAskedAbout as u8
+    }
+
+    /// Whether stacks that have no tables are walked by unwind data in place.
+    pub(crate) fn walks_in_place(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == State::Untested as u8
+            && image::can_be_found()
+            && self.can_ask_about_pages()
     }
 }
 

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
 use super::rule::Frame;
 use super::table::Table;
 
-/// Objects that can have a table; 12 KiB, of which only what is used is touched. A Rust service has five to twenty.
+/// Objects that can have a table; 16 KiB, of which only what is used is touched. A Rust service has five to twenty.
 pub(super) const MODULES: usize = 512;
 
 /// A table that is kept for good: a walk may be reading it at any time, and an object that is loaded again finds it.
@@ -43,6 +43,7 @@ struct Module {
     start: AtomicUsize,
     end: AtomicUsize,
     table: AtomicPtr<KeptTable>,
+    mark: AtomicU64,
 }
 
 /// A module as it is written.
@@ -51,6 +52,18 @@ pub(super) struct Loaded {
     pub(super) start: usize,
     pub(super) end: usize,
     pub(super) table: &'static KeptTable,
+    /// Its `ModuleMark`, 0 if it is never unloaded.
+    pub(super) mark: u64,
+}
+
+/// What `find` finds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub(super) table: &'static KeptTable,
+    /// Of the address, in the module's text.
+    pub(super) offset: usize,
+    /// As in `Loaded`.
+    pub(super) mark: u64,
 }
 
 impl KeptTable {
@@ -77,6 +90,7 @@ impl Modules {
                     start: AtomicUsize::new(0),
                     end: AtomicUsize::new(0),
                     table: AtomicPtr::new(ptr::null_mut()),
+                    mark: AtomicU64::new(0),
                 }
             }; MODULES],
         }
@@ -96,8 +110,8 @@ impl Modules {
         self.version.load(Ordering::Relaxed) == version
     }
 
-    /// The table of the module that holds `pc`, and the offset of `pc` in its text.
-    pub(super) fn find(&self, pc: usize) -> Option<(&'static KeptTable, usize)> {
+    /// The module that held `pc` when the modules were written.
+    pub(super) fn find(&self, pc: usize) -> Option<Found> {
         let modules = self.modules.get(..self.len.load(Ordering::Relaxed))?;
         let after = modules.partition_point(|module| module.start.load(Ordering::Relaxed) <= pc);
         let module = modules.get(after.checked_sub(1)?)?;
@@ -109,7 +123,11 @@ impl Modules {
         // and new modules a reader sees while they are written.
         let table = unsafe { table.as_ref() }?;
         let offset = pc.wrapping_sub(module.start.load(Ordering::Relaxed));
-        Some((table, offset))
+        Some(Found {
+            table,
+            offset,
+            mark: module.mark.load(Ordering::Relaxed),
+        })
     }
 
     /// Replaces all modules by `loaded`, sorted by start and at most `MODULES`, and calls `changed` before the new ones
@@ -123,6 +141,7 @@ impl Modules {
         for (module, loaded) in self.modules.iter().zip(loaded) {
             module.start.store(loaded.start, Ordering::Relaxed);
             module.end.store(loaded.end, Ordering::Relaxed);
+            module.mark.store(loaded.mark, Ordering::Relaxed);
             let table = ptr::from_ref(loaded.table).cast_mut();
             module.table.store(table, Ordering::Release);
         }

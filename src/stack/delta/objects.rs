@@ -12,13 +12,9 @@ use std::os::unix::fs::FileExt;
 use gimli::{BaseAddresses, EhFrameHdr, NativeEndian, Pointer};
 
 use crate::pages::PageVec;
-
-/// How often the loader has added and removed an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Changes {
-    pub(super) added: u64,
-    pub(super) removed: u64,
-}
+use crate::stack::elf;
+use crate::stack::loader_lock::Changes;
+use crate::stack::module::ModuleMark;
 
 /// A loaded object. Addresses are as its own headers have them.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +30,8 @@ pub(super) struct Object {
     /// The program's `main`, if this is the program. Where panics abort it may have no unwind data, and yet it is where
     /// the stacks of the initial thread end.
     pub(super) main: Option<usize>,
+    /// None if it is never unloaded.
+    pub(super) mark: Option<ModuleMark>,
 }
 
 /// All of them.
@@ -78,34 +76,6 @@ impl Reader {
             0
         });
         copy
-    }
-}
-
-impl Changes {
-    /// The loader's counts now.
-    pub(super) fn read() -> Self {
-        unsafe extern "C" fn first(
-            info: *mut libc::dl_phdr_info,
-            _size: usize,
-            changes: *mut c_void,
-        ) -> c_int {
-            // SAFETY: the loader passes a valid entry.
-            let info = unsafe { &*info };
-            // SAFETY: `read` passes its local.
-            unsafe { changes.cast::<Changes>().write(Changes::of(info)) };
-            1
-        }
-        let mut changes = Self::default();
-        // SAFETY: `first` has the signature that is called for, and `changes` outlives the call.
-        unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut changes).cast()) };
-        changes
-    }
-
-    fn of(info: &libc::dl_phdr_info) -> Self {
-        Self {
-            added: info.dlpi_adds,
-            removed: info.dlpi_subs,
-        }
     }
 }
 
@@ -171,8 +141,12 @@ fn note(info: &libc::dl_phdr_info, objects: &mut Objects) -> Option<()> {
     let entry = (unsafe { libc::getauxval(libc::AT_ENTRY) }) as usize;
     let entry = entry.wrapping_sub(bias);
     let is_program = (text..text_end).contains(&entry);
+    // SAFETY: `visit` passes what the loader has passed to it, and has not returned.
+    let mark = unsafe { elf::Headers::of_loaded(info) }
+        .map_or(Some(ModuleMark::WITHOUT_ID), |it| it.mark());
     let object = Object {
         bias,
+        mark,
         main: is_program
             .then(|| main_from(entry, bytes_from(entry)?))
             .flatten(),
@@ -185,7 +159,7 @@ fn note(info: &libc::dl_phdr_info, objects: &mut Objects) -> Option<()> {
 }
 
 /// Where `main` lies, from the code at the program's entry: it hands its address to the C library as first argument.
-fn main_from(entry: usize, code: &[u8]) -> Option<usize> {
+pub(super) fn main_from(entry: usize, code: &[u8]) -> Option<usize> {
     // What comes before are a few instructions on the stack pointer.
     let code = code.get(..48)?;
     let operand = |at: usize| {

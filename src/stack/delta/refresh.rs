@@ -2,12 +2,13 @@
 
 use core::ptr;
 use core::sync::atomic::Ordering;
-use std::process;
 
 use super::modules::{KeptTable, Loaded, MODULES};
 use super::objects::{Object, Objects, Reader};
-use super::{Delta, State, build, memory, self_test};
+use super::{Delta, State, build, image, memory, self_test};
+use crate::stack::loader_lock::Changes;
 use crate::stack::mix;
+use crate::stack::module::ModuleMark;
 
 /// Bytes of tables that are kept at most, for a program that loads ever new libraries: more than 500 MiB of text. What
 /// comes later is walked by `backtrace`.
@@ -28,23 +29,21 @@ impl Delta {
         if self.is_outdated() {
             self.refresh_alone();
         }
-        self.answered.store(process::id(), Ordering::Relaxed);
         self.refreshing.store(0, Ordering::Release);
     }
 
     fn refresh_alone(&self) {
-        // SAFETY: the name is a C string.
-        let find_object = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) };
-        self.find_object.store(find_object, Ordering::Relaxed);
-        let (objects, reader) = (Objects::read(), Reader::new());
-        // The program and what it was linked with come first: of too many, those have a table.
-        let mut loaded: Vec<Loaded> = objects
-            .list
-            .as_slice()
-            .iter()
-            .take(MODULES)
-            .filter_map(|object| self.load(object, reader.unwind(object).as_slice()))
-            .collect();
+        let (mut objects, mut loaded) = self.read();
+        // What has come or gone meanwhile may have taken the place of what was read.
+        for _ in 0..3 {
+            if objects.changes == Changes::read() {
+                break;
+            }
+            (objects, loaded) = self.read();
+        }
+        if objects.changes != Changes::read() {
+            loaded.retain(|module| module.mark == 0);
+        }
         loaded.sort_by_key(|module| module.start);
         self.modules.write(&loaded, || self.recent.clear());
         self.added.store(objects.changes.added, Ordering::Relaxed);
@@ -58,6 +57,17 @@ impl Delta {
             };
             self.state.store(state as u8, Ordering::Relaxed);
         }
+    }
+
+    /// What is loaded now, and tables of it.
+    fn read(&self) -> (Objects, Vec<Loaded>) {
+        let (objects, reader) = (Objects::read(), Reader::new());
+        // The program and what it was linked with come first: of too many, those have a table.
+        let list = objects.list.as_slice().iter().take(MODULES);
+        let loaded = list
+            .filter_map(|object| self.load(object, reader.unwind(object).as_slice()))
+            .collect();
+        (objects, loaded)
     }
 
     /// The module of an object, with its table: one that was made from the same data, or a new one.
@@ -75,6 +85,11 @@ impl Delta {
             start: object.bias.wrapping_add(object.text),
             end: object.bias.wrapping_add(object.text_end),
             table,
+            // Where nothing can be looked up in a walk, nothing can be told apart either.
+            mark: match image::can_be_found() {
+                true => object.mark.map_or(0, ModuleMark::bits),
+                false => 0,
+            },
         })
     }
 

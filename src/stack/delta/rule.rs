@@ -99,6 +99,19 @@ impl Rule {
         Some(Rule(base | field(frame.cfa)? << 9 | field(frame.saved_fp)?))
     }
 
+    /// The rule for a step, if it needs no table.
+    pub(super) fn of_step(step: Step) -> Option<Self> {
+        match step {
+            Step::Frame(frame) => Self::of(frame),
+            Step::FramePointer => Some(Self::KEEPS_FRAME_POINTER),
+            Step::Root => Some(Self::ROOT),
+            Step::Signal => Some(Self::SIGNAL),
+            Step::Unknown => Some(Self::UNKNOWN),
+            Step::Unsupported => Some(Self::UNSUPPORTED),
+            Step::Wide(_) => None,
+        }
+    }
+
     /// The rule that points to a wide frame; `UNSUPPORTED` if there are too many.
     pub(super) fn of_wide(index: usize) -> Self {
         match u32::try_from(index) {
@@ -171,6 +184,7 @@ mod tests {
                         Step::Frame(frame)
                     };
                     assert_eq!(Rule::from_bits(rule.bits()).step(), step);
+                    assert_eq!(Rule::of_step(step), Some(rule));
                 }
             }
         }

@@ -3,32 +3,41 @@
 
 use core::hint::black_box;
 
-use super::{Delta, OwnStack, Walk};
+use super::{Delta, OwnStack, Walk, image};
 use crate::limits::Limits;
+use crate::stack::module::places;
 use crate::stack::{OwnFrame, Stack, unsynchronized};
 
 /// Calls in the chain.
 const CALLS: usize = 9;
 
-/// Walks both ways and compares.
+/// Walks all ways and compares.
 pub(super) fn passes(delta: &Delta) -> bool {
     let mut walks = Walks {
         delta,
         by_tables: Stack::new(),
+        in_place: Stack::new(),
         by_backtrace: Stack::new(),
-        walk: Walk::NoTables,
+        walks: [Walk::NoTables; 2],
     };
     call(&mut walks, black_box(CALLS), 0);
-    let (tables, backtrace) = (walks.by_tables.frames(), walks.by_backtrace.frames());
-    let is_whole = !walks.by_tables.is_truncated() && tables.len() > CALLS;
-    walks.walk == Walk::Done && is_whole && tables == backtrace
+    let backtrace = walks.by_backtrace.frames();
+    let is_right = |walk: Walk, stack: &Stack| {
+        let frames = places(stack.frames()).map(|(frame, _)| frame);
+        walk == Walk::Done && !stack.is_truncated() && frames.eq(backtrace.iter().copied())
+    };
+    let [by_tables, in_place] = walks.walks;
+    backtrace.len() > CALLS
+        && is_right(by_tables, &walks.by_tables)
+        && (!image::can_be_found() || is_right(in_place, &walks.in_place))
 }
 
 struct Walks<'a> {
     delta: &'a Delta,
     by_tables: Stack,
+    in_place: Stack,
     by_backtrace: Stack,
-    walk: Walk,
+    walks: [Walk; 2],
 }
 
 /// A frame of fixed size, which keeps a local or two.
@@ -55,12 +64,15 @@ fn call_with_room(walks: &mut Walks<'_>, left: usize, sum: usize) -> usize {
 #[inline(never)]
 fn take(walks: &mut Walks<'_>) -> usize {
     let marker = 0_u8;
-    // Leaves out this function, whose two calls below differ.
+    // Leaves out this function, whose calls below differ.
     let own_frame = OwnFrame::of(&marker);
     let own = OwnStack::unknown();
-    walks.walk = walks
-        .delta
-        .walk_tables(&own, own_frame, Limits::MAX_DEPTH, &mut walks.by_tables);
-    unsynchronized::walk(own_frame, Limits::MAX_DEPTH, &mut walks.by_backtrace);
+    let (delta, depth) = (walks.delta, Limits::MAX_DEPTH);
+    let version = delta.modules.version();
+    walks.walks = [
+        delta.walk_by(version, &own, own_frame, depth, &mut walks.by_tables),
+        delta.walk_by(None, &own, own_frame, depth, &mut walks.in_place),
+    ];
+    unsynchronized::walk(own_frame, depth, &mut walks.by_backtrace);
     walks.by_tables.frames().len()
 }

@@ -32,12 +32,21 @@ fn under(left: usize, then: &mut dyn FnMut(OwnFrame)) {
     black_box(left);
 }
 
-/// The stack at `own_frame` by tables, found whole, and by `backtrace`.
+/// The stack at `own_frame` by tables, found whole, and by `backtrace`. In place it is the same as by tables.
 fn both(delta: &Delta, own_frame: OwnFrame, depth: usize) -> (Stack, Stack) {
     let (mut tables, mut backtrace) = (Stack::new(), Stack::new());
     let own = OwnStack::unknown();
-    assert_eq!(delta.walk(&own, own_frame, depth, &mut tables), Walk::Done);
+    let version = delta.modules.version();
+    let walk = delta.walk_by(version, &own, own_frame, depth, &mut tables);
+    assert_eq!(walk, Walk::Done);
     unsynchronized::walk(own_frame, depth, &mut backtrace);
+    if image::can_be_found() {
+        let mut in_place = Stack::new();
+        let walk = delta.walk_by(None, &own, own_frame, depth, &mut in_place);
+        assert_eq!(walk, Walk::Done);
+        assert_eq!(in_place.frames(), tables.frames());
+        assert_eq!(in_place.is_truncated(), tables.is_truncated());
+    }
     (tables, backtrace)
 }
 
@@ -50,16 +59,22 @@ fn the_self_test_passes_on_this_build() {
 }
 
 #[test]
-fn before_the_first_tables_nothing_is_walked_by_them() {
+fn before_the_first_tables_stacks_are_walked_in_place() {
     let delta = Delta::new();
     assert!(!delta.is_good() && delta.is_stale());
+    let mut stack = Stack::new();
     let walk = delta.walk(
         &OwnStack::unknown(),
         OwnFrame::of(&0),
         Limits::MAX_DEPTH,
-        &mut Stack::new(),
+        &mut stack,
     );
-    assert_eq!(walk, Walk::NoTables);
+    if image::can_be_found() {
+        assert!(walk == Walk::Done && delta.walks_in_place());
+        assert!(!stack.is_truncated() && stack.frames().len() > 3);
+    } else {
+        assert_eq!(walk, Walk::NoTables);
+    }
 }
 
 #[test]
@@ -233,16 +248,15 @@ fn a_garbage_frame_pointer_ends_the_stack_and_not_the_process() {
         let marker = 0_u8;
         // SAFETY: the test passes its tables.
         let delta = unsafe { &*delta.cast::<Delta>() };
-        let mut stack = Stack::new();
         let own_frame = OwnFrame::of(&marker);
-        let walk = delta.walk(
-            &OwnStack::unknown(),
-            own_frame,
-            Limits::MAX_DEPTH,
-            &mut stack,
-        );
-        assert_eq!(walk, Walk::Done);
-        assert!(stack.is_truncated() && !stack.frames().is_empty());
+        let in_place = image::can_be_found().then_some(None);
+        for version in [delta.modules.version()].into_iter().chain(in_place) {
+            let mut stack = Stack::new();
+            let own = OwnStack::unknown();
+            let walk = delta.walk_by(version, &own, own_frame, Limits::MAX_DEPTH, &mut stack);
+            assert_eq!(walk, Walk::Done);
+            assert!(stack.is_truncated() && !stack.frames().is_empty());
+        }
     }
     let delta = refreshed();
     // Memory that can be read, full of what is no code.
@@ -268,6 +282,46 @@ fn a_garbage_frame_pointer_ends_the_stack_and_not_the_process() {
         };
     }
     assert!(delta.stopped() > 0);
+}
+
+/// Every function of this program and its libraries, at each of its addresses where a row may begin: what is read in place
+/// is what the table says.
+#[test]
+fn in_place_every_address_has_the_rule_of_its_table() {
+    let delta = refreshed();
+    let objects = Objects::read();
+    let mut compared = 0;
+    for object in objects.list.as_slice() {
+        let Some(image) = image::Image::at(object.bias + object.text) else {
+            continue;
+        };
+        let mut bytes = image::Bytes::of(image, None);
+        // Thousands in each, evenly.
+        let step = ((object.text_end - object.text) / 9_999).max(1);
+        for pc in (object.bias + object.text..object.bias + object.text_end).step_by(step) {
+            let Some(found) = delta.modules.find(pc) else {
+                continue;
+            };
+            let rule = found.table.table().rule(found.offset);
+            let table = found.table.table().step(rule);
+            let in_place = match in_place::look_up(&mut bytes, pc) {
+                Some(in_place::Known::Row(row)) => row.step(&mut bytes),
+                _ => Step::Unknown,
+            };
+            // A packed rule of its own for one kind of frame; padding between functions belongs to the one before; main.
+            let table = match table {
+                Step::FramePointer => walk::KEEPS_FRAME_POINTER_STEP,
+                step => step,
+            };
+            compared += 1;
+            let is_padding = in_place == Step::Unknown;
+            assert!(
+                in_place == table || is_padding,
+                "{object:x?} {pc:#x}: {in_place:?}, {table:?}"
+            );
+        }
+    }
+    assert!(compared > 20_000 || !image::can_be_found(), "{compared}");
 }
 
 /// An `.eh_frame` of one function, at 0x1000, whose frame pointer is saved `offset` words of 8 bytes below the CFA.

@@ -1,47 +1,92 @@
 //! Inside malloc: the walk itself.
 
-use core::ffi::{c_int, c_void};
-use core::ptr;
 use core::sync::atomic::Ordering;
 
+use super::call_frame::Saved;
+use super::expression::evaluate;
+use super::image::{self, Bytes, Image};
+use super::in_place::{self, Cfa, Known};
 use super::memory::{self, Memory, OwnStack};
+use super::objects::main_from;
 use super::registers::{Registers, ucontext};
-use super::rule::{Base, Frame, Step};
+use super::rule::{Base, Frame, Rule, Step};
 use super::{Delta, Walk};
-use crate::stack::{OwnFrame, ReturnAddress, Stack};
+use crate::stack::module::ModuleMark;
+use crate::stack::{OwnFrame, ROOM_IN_PLACE, ReturnAddress, Stack};
+
+/// An object that a walk has met, and its mark if it may be unloaded one day.
+#[derive(Debug, Clone, Copy)]
+struct Object {
+    image: Image,
+    mark: Option<ModuleMark>,
+}
+
+/// What a walk has come across that may be unloaded one day.
+#[derive(Debug)]
+struct Met<'t> {
+    own: &'t OwnStack,
+    /// Whether there is stack left to look things up in place; None before that was asked.
+    has_room: Option<bool>,
+    object: Option<Object>,
+    /// The last mark in the stack.
+    mark: Option<ModuleMark>,
+    /// There is unwind data that libgcc can read, and this cannot.
+    needs_backtrace: bool,
+    /// What `by_expression` has found.
+    caller: Registers,
+}
 
 impl Delta {
-    /// As `walk`, whatever the tables are good for.
+    /// As `walk`, whatever the tables are good for: by those of `version`, and where there are none by the unwind data
+    /// itself.
     #[inline(never)]
-    pub(super) fn walk_tables(
+    pub(super) fn walk_by(
         &self,
+        version: Option<u64>,
         own_stack: &OwnStack,
         own_frame: OwnFrame,
         depth: usize,
         stack: &mut Stack,
     ) -> Walk {
-        let Some(version) = self.modules.version() else {
-            return Walk::NoTables;
-        };
         let mut registers = Registers::here();
         let mut memory = Memory::from(own_stack, registers.sp);
+        let snapshot = version.unwrap_or(0) / 2;
         // A return address is one past the call that it belongs to.
         let mut behind_call = 0;
         let mut is_own = true;
+        let mut met = Met {
+            own: own_stack,
+            has_room: None,
+            object: None,
+            mark: None,
+            needs_backtrace: false,
+            caller: Registers {
+                pc: 0,
+                sp: 0,
+                fp: 0,
+            },
+        };
+        let mut is_stopped = false;
         loop {
             // Asked only up to the first frame that is not: further frames may be on another stack.
             is_own = is_own && own_frame.covers(registers.sp);
-            if !is_own && !stack.push(ReturnAddress(registers.pc), depth) {
+            let pc = registers.pc.wrapping_sub(behind_call);
+            // Before the frame is pushed: what has no recent rule may be marked.
+            let step = match self.recent.get(pc, snapshot) {
+                Some(rule) => rule.step(),
+                None => {
+                    let (step, mark) = self.step_slow(pc, version, &mut met);
+                    if let Some(mark) = mark.filter(|_| !is_own) {
+                        // Where there is no room for it, there is none for the frame either.
+                        stack.push_mark(mark, depth);
+                        met.mark = Some(mark);
+                    }
+                    step
+                }
+            };
+            if !is_own && !stack.push_word(ReturnAddress(registers.pc), depth) {
                 break;
             }
-            let Some(step) = self.step(registers.pc.wrapping_sub(behind_call), version) else {
-                // A library that was loaded since the tables were made, or no code at all.
-                if self.is_loaded(registers.pc) {
-                    return Walk::NoTables;
-                }
-                self.stop(stack);
-                break;
-            };
             let next = match step {
                 Step::Root => {
                     memory.came_to_root(registers.sp);
@@ -50,16 +95,23 @@ impl Delta {
                 Step::FramePointer => caller(registers, &KEEPS_FRAME_POINTER, &mut memory),
                 Step::Frame(frame) => caller(registers, &frame, &mut memory),
                 Step::Signal => interrupted(registers.sp, &mut memory),
-                // Valid data, which libgcc reads.
-                Step::Unsupported | Step::Wide(_) => return Walk::NoTables,
+                Step::Unsupported | Step::Wide(_) => {
+                    let at = (pc, registers.pc);
+                    let frame = (registers.sp, registers.fp);
+                    let is_found = self.by_expression(at, frame, &mut memory, &mut met);
+                    // Word by word: see `caller`.
+                    let Registers { pc, sp, fp } = met.caller;
+                    is_found.then_some(Registers { pc, sp, fp })
+                }
                 Step::Unknown => None,
             };
             let Some(next) = next else {
-                self.stop(stack);
+                is_stopped = true;
                 break;
             };
-            // A stack's first function may have no return address.
-            if next.pc == 0 {
+            if !ReturnAddress(next.pc).can_be_code() {
+                // A stack's first function may have no return address.
+                is_stopped = next.pc != 0;
                 break;
             }
             let is_interrupt = match step {
@@ -70,32 +122,28 @@ impl Delta {
             behind_call = usize::from(!is_interrupt);
             registers = next;
         }
-        if self.modules.is_still(version) {
-            Walk::Done
-        } else {
-            Walk::NoTables
+        if met.needs_backtrace || version.is_some_and(|version| !self.modules.is_still(version)) {
+            return Walk::NoTables;
         }
+        if is_stopped {
+            stack.truncated = true;
+            self.count_stopped();
+        }
+        Walk::Done
     }
 
-    /// What is known of the code at `pc`; None if it is in no module.
-    #[inline(always)]
-    fn step(&self, pc: usize, version: u64) -> Option<Step> {
-        if let Some(rule) = self.recent.get(pc, version / 2) {
-            return Some(rule.step());
-        }
-        self.step_slow(pc, version)
-    }
-
+    /// What is known of the code at `pc`, and if its module may be unloaded one day, and is not the last one marked, its
+    /// mark.
     #[cold]
     #[inline(never)]
-    fn step_slow(&self, pc: usize, version: u64) -> Option<Step> {
-        let (module, offset) = self.modules.find(pc)?;
-        let table = module.table();
-        let rule = table.rule(offset);
-        if rule.is_free_standing() {
-            self.recent.put(pc, version / 2, rule);
-        }
-        Some(table.step(rule))
+    fn step_slow(
+        &self,
+        pc: usize,
+        version: Option<u64>,
+        met: &mut Met<'_>,
+    ) -> (Step, Option<ModuleMark>) {
+        let (step, mark) = self.step_and_mark(pc, version, met);
+        (step, mark.filter(|mark| met.mark != Some(*mark)))
     }
 
     /// Whether `bytes` of stack are left on the calling thread.
@@ -106,38 +154,167 @@ impl Delta {
         memory::has_room(own, sp, bytes)
     }
 
-    #[cold]
-    fn stop(&self, stack: &mut Stack) {
-        stack.truncated = true;
-        self.count_stopped();
-    }
-
     /// A stack was not walked to its root.
     pub(in crate::stack) fn count_stopped(&self) {
         self.stopped.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether the loader knows an object at `pc`: asked without its lock. Where the C library cannot tell, whatever can be
-    /// read may be one.
-    #[cold]
-    fn is_loaded(&self, pc: usize) -> bool {
-        let find_object = self.find_object.load(Ordering::Relaxed);
-        if find_object.is_null() {
-            return memory::is_readable(pc);
+    fn step_and_mark(
+        &self,
+        pc: usize,
+        version: Option<u64>,
+        met: &mut Met<'_>,
+    ) -> (Step, Option<ModuleMark>) {
+        let module = version.and_then(|_| self.modules.find(pc));
+        if let Some((version, module)) = version.zip(module)
+            && module.mark == 0
+        {
+            let table = module.table.table();
+            let rule = table.rule(module.offset);
+            if rule.is_free_standing() {
+                self.recent.put(pc, version / 2, rule);
+            }
+            return (table.step(rule), None);
         }
-        // SAFETY: set by `refresh` to the address of `_dl_find_object`, which has this signature.
-        let find_object = unsafe {
-            core::mem::transmute::<
-                *mut c_void,
-                unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int,
-            >(find_object)
+        if !image::can_be_found() {
+            // What can be read may be code.
+            let is_code = memory::is_readable(pc);
+            return (
+                if is_code {
+                    Step::Unsupported
+                } else {
+                    Step::Unknown
+                },
+                None,
+            );
+        }
+        let Some(object) = self.object_at(pc, met) else {
+            return (Step::Unknown, Some(ModuleMark::NOWHERE));
         };
-        // Larger than the 96 bytes that it fills.
-        let mut answer = [0_u64; 24];
-        let pc = ptr::with_exposed_provenance_mut(pc);
-        // SAFETY: any address may be asked about; lock-free and made for signal handlers.
-        (unsafe { find_object(pc, answer.as_mut_ptr().cast()) }) == 0
+        // Another module may have come to be where the table's was.
+        let mark = object.mark.filter(|mark| mark.is_of_build_id());
+        if let Some((module, mark)) = module.zip(mark)
+            && module.mark == mark.bits()
+        {
+            let table = module.table.table();
+            return (table.step(table.rule(module.offset)), object.mark);
+        }
+        let step = self.step_in_place(pc, &object);
+        // Of an object that stays it is true for good; as of version 0, which no tables have.
+        if version.is_none()
+            && object.mark.is_none()
+            && let Some(rule) = Rule::of_step(step)
+        {
+            self.recent.put(pc, 0, rule);
+        }
+        (step, object.mark)
     }
+
+    /// None, too, where there is no stack left to read it.
+    fn object_at(&self, pc: usize, met: &mut Met<'_>) -> Option<Object> {
+        let own = met.own;
+        let ask = || self.has_room(own, ROOM_IN_PLACE);
+        if !*met.has_room.get_or_insert_with(ask) {
+            return None;
+        }
+        let known = &mut met.object;
+        if let Some(known) = known.filter(|known| known.image.contains(pc)) {
+            return Some(known);
+        }
+        let image = Image::at(pc)?;
+        let is_pinned = self.pinned.contains(&image);
+        let mark = (!is_pinned).then(|| Bytes::of(image, None).mark());
+        *known = Some(Object { image, mark });
+        *known
+    }
+
+    fn bytes_of(&self, object: &Object) -> Bytes<'_> {
+        // Of an object that stays, pages stay too.
+        Bytes::of(
+            object.image,
+            object.mark.is_none().then_some(&self.readable),
+        )
+    }
+
+    fn step_in_place(&self, pc: usize, object: &Object) -> Step {
+        let mut bytes = self.bytes_of(object);
+        match in_place::look_up(&mut bytes, pc) {
+            Some(Known::Row(row)) => row.step(&mut bytes),
+            Some(Known::Gap { start, end }) => match main_in(&mut bytes) {
+                // See `Object::main` in `objects.rs`.
+                Some(main) if start <= main && main <= pc && pc < end => Step::Root,
+                _ => Step::Unknown,
+            },
+            None => Step::Unknown,
+        }
+    }
+
+    /// Whether there is a caller of a frame that a table cannot describe: `met.caller`. The code is looked up at the first
+    /// of `at`, the second is the program counter, and `frame` its stack pointer and its frame pointer: in pairs, which are
+    /// passed in processor registers where all three would be passed by address. See `caller`.
+    #[cold]
+    #[inline(never)]
+    fn by_expression(
+        &self,
+        at: (usize, usize),
+        frame: (usize, usize),
+        memory: &mut Memory<'_>,
+        met: &mut Met<'_>,
+    ) -> bool {
+        let (pc, (sp, fp)) = (at.1, frame);
+        let caller = self.caller_by_expression(at.0, Registers { pc, sp, fp }, memory, met);
+        if let Some(caller) = caller {
+            met.caller = caller;
+        }
+        caller.is_some()
+    }
+
+    fn caller_by_expression(
+        &self,
+        pc: usize,
+        registers: Registers,
+        memory: &mut Memory<'_>,
+        met: &mut Met<'_>,
+    ) -> Option<Registers> {
+        met.needs_backtrace = !image::can_be_found();
+        let object = self.object_at(pc, met)?;
+        let mut bytes = self.bytes_of(&object);
+        let Known::Row(row) = in_place::look_up(&mut bytes, pc)? else {
+            return None;
+        };
+        let cfa = match row.cfa_if_called()? {
+            Cfa::Stack(offset) => registers.sp.wrapping_add_signed(offset),
+            Cfa::Frame(offset) => registers.fp.wrapping_add_signed(offset),
+            Cfa::Expression(expression) => {
+                evaluate(expression, None, &mut bytes, &registers, memory)?
+            }
+            Cfa::Unsupported => return None,
+        };
+        if cfa <= registers.sp {
+            return None;
+        }
+        let pc = memory.read(cfa.wrapping_sub(8))?;
+        let fp = match row.fp() {
+            Saved::InRegister => registers.fp,
+            Saved::At(offset) => memory.read(cfa.wrapping_add_signed(offset as isize))?,
+            Saved::AtExpression(expression) => {
+                let at = evaluate(expression, Some(cfa), &mut bytes, &registers, memory)?;
+                memory.read(at)?
+            }
+            Saved::Unsupported => return None,
+        };
+        Some(Registers { pc, sp: cfa, fp })
+    }
+}
+
+/// The program's `main`, if this is the program.
+fn main_in(bytes: &mut Bytes<'_>) -> Option<usize> {
+    // SAFETY: looks up a word in the auxiliary vector.
+    let entry = (unsafe { libc::getauxval(libc::AT_ENTRY) }) as usize;
+    if !bytes.image.contains(entry) {
+        return None;
+    }
+    main_from(entry, &bytes.read::<48>(entry)?)
 }
 
 /// What `Step::FramePointer` stands for.
@@ -147,6 +324,9 @@ const KEEPS_FRAME_POINTER: Frame = Frame {
     saved_fp: 16,
     is_interrupt: false,
 };
+
+#[cfg(test)]
+pub(super) const KEEPS_FRAME_POINTER_STEP: Step = Step::Frame(KEEPS_FRAME_POINTER);
 
 /// The frame that called the one with these registers; None if that leads off the stack.
 ///

@@ -35,7 +35,7 @@ int NAME(int n) { return n > 10 ? apart(n) : middle(n) + inner(3); }
 "#;
 
 /// Builds of the same source: what is between a compiler's debug information and a reader.
-pub(super) const RUST_BUILDS: [(&str, &[&str]); 12] = [
+pub(super) const RUST_BUILDS: [(&str, &[&str]); 15] = [
     ("debug", &["-Cdebuginfo=2"]),
     ("limited", &["-Copt-level=3", "-Cdebuginfo=1"]),
     ("full", &["-Copt-level=2", "-Cdebuginfo=2"]),
@@ -76,15 +76,33 @@ pub(super) const RUST_BUILDS: [(&str, &[&str]); 12] = [
         ],
     ),
     (
+        "strip-debuginfo",
+        &["-Copt-level=2", "-Cdebuginfo=2", "-Cstrip=debuginfo"],
+    ),
+    // What these two leave to a file beside the library is not there: see `build`.
+    (
+        "packed",
+        &["-Copt-level=2", "-Cdebuginfo=2", "-Csplit-debuginfo=packed"],
+    ),
+    (
+        "unpacked",
+        &[
+            "-Copt-level=2",
+            "-Cdebuginfo=2",
+            "-Csplit-debuginfo=unpacked",
+        ],
+    ),
+    (
         "stripped",
         &["-Copt-level=2", "-Cdebuginfo=2", "-Cstrip=symbols"],
     ),
 ];
 
-pub(super) const C_BUILDS: [(&str, &[&str]); 5] = [
+pub(super) const C_BUILDS: [(&str, &[&str]); 6] = [
     ("c-dwarf4", &["-O2", "-g", "-gdwarf-4"]),
     ("c-dwarf5", &["-O2", "-g", "-gdwarf-5"]),
     ("c-compressed", &["-O2", "-g", "-gz"]),
+    ("c-split", &["-O2", "-g", "-gsplit-dwarf"]),
     ("c-lto", &["-O2", "-g", "-flto"]),
     ("c-no-id", &["-O1", "-g", "-Wl,--build-id=none"]),
 ];
@@ -117,6 +135,17 @@ pub(super) fn build(
         .output()
         .unwrap_or_else(|e| panic!("{compiler}: {e}"));
     assert!(output.status.success(), "{name}: {output:?}");
+    // Split debug information is not deployed with what it belongs to.
+    for entry in fs::read_dir(&directory).unwrap() {
+        let path = entry.unwrap().path();
+        let is_split = path
+            .extension()
+            .is_some_and(|it| it == "dwo" || it == "dwp");
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        if is_split && file.contains(name) {
+            fs::remove_file(&path).unwrap();
+        }
+    }
     library
 }
 

@@ -1,12 +1,12 @@
-//! A map keyed by code addresses. A profile looks up hundreds of thousands of them, and they come from the program
+//! A map keyed by where code is. A profile looks up hundreds of thousands of them, and they come from the program
 //! itself, so one multiplication takes the place of a hash that withstands an attacker.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use crate::stack::ReturnAddress;
+use super::sites::Site;
 
-pub(super) type ByAddress<V> = HashMap<ReturnAddress, V, BuildHasherDefault<AddressHasher>>;
+pub(super) type BySite<V> = HashMap<Site, V, BuildHasherDefault<AddressHasher>>;
 
 /// Of a single `usize`.
 #[derive(Debug, Default)]

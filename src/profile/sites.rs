@@ -1,0 +1,44 @@
+//! Where a frame's code was: an address says so only together with what was loaded there.
+
+use std::hash::{Hash, Hasher};
+
+use super::mappings::Mappings;
+use crate::stack::{ReturnAddress, places};
+
+/// A return address and the mapping that it was in, by its number in a list of mappings: two libraries that took turns at
+/// one address have a site each there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Site {
+    /// None if that is not known any more. First, so that what is in one file stands together when sorted.
+    pub(super) mapping: Option<u32>,
+    pub(super) address: ReturnAddress,
+}
+
+impl Site {
+    /// An address that is not in a file.
+    pub(super) fn nowhere(address: ReturnAddress) -> Self {
+        Self {
+            mapping: None,
+            address,
+        }
+    }
+
+    /// The sites of a stack, leaf first.
+    pub(super) fn of_stack(
+        frames: &[ReturnAddress],
+        mappings: &Mappings,
+    ) -> impl Iterator<Item = Site> {
+        places(frames).map(|(address, mark)| Site {
+            mapping: mappings.holder(address.call(), mark),
+            address,
+        })
+    }
+}
+
+impl Hash for Site {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mapping = self.mapping.map_or(0, |nth| nth as usize + 1);
+        // Addresses leave the highest 17 bits alone.
+        state.write_usize(self.address.0 ^ mapping << 47);
+    }
+}

@@ -1,6 +1,7 @@
 //! What is shown of a stack: its frames without the allocation runtime on the leaf side, and the pseudo frames that say
 //! where something was left out.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::names::Line;
@@ -48,6 +49,8 @@ impl Pseudo {
 pub(super) struct Frames {
     pub(super) resolved: Resolved,
     pub(super) shims: Arc<Shims>,
+    /// Where code lies that stays as long as the process runs, the shims among it: only there may unwind data be looked at.
+    pub(super) pinned: Vec<Range<usize>>,
 }
 
 impl Frames {
@@ -62,9 +65,15 @@ impl Frames {
 
     fn is_hidden(&self, frame: Site) -> bool {
         match self.resolved.lines(frame) {
-            [] => self.shims.contains(frame.address),
+            [] => self.is_pinned(frame) && self.shims.contains(frame.address),
             lines => lines.iter().all(|line| self.is_runtime(line)),
         }
+    }
+
+    /// Whether a frame's code stays as long as the process runs.
+    pub(super) fn is_pinned(&self, frame: Site) -> bool {
+        let call = frame.address.call();
+        self.pinned.iter().any(|range| range.contains(&call))
     }
 
     fn is_runtime(&self, line: &Line) -> bool {
@@ -98,6 +107,7 @@ mod tests {
         Frames {
             resolved: Resolved::of(&named),
             shims: Arc::new(Shims::find()),
+            pinned: Vec::new(),
         }
     }
 

@@ -3,11 +3,12 @@
 
 use std::collections::HashSet;
 use std::ffi::c_void;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::segments::{Segment, Segments, exe_path};
 use super::sites::Site;
-use crate::stack::{Changes, Headers, ModuleMark, ReturnAddress, pinned_addresses};
+use crate::stack::{Changes, Headers, ModuleMark, ReturnAddress, may_look_up, pinned_addresses};
 
 /// One executable segment in this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,10 +184,11 @@ impl Mappings {
         self.all.get(site.mapping? as usize)
     }
 
-    /// Whether a site's mapping is there now.
-    pub(super) fn is_present(&self, site: Site) -> bool {
-        site.mapping
-            .is_some_and(|nth| (nth as usize) < self.by_start.len())
+    /// Where code lies that stays as long as the process runs.
+    pub(super) fn pinned(&self) -> impl Iterator<Item = Range<usize>> {
+        let there = self.iter().take(self.by_start.len());
+        let stays = there.filter(|mapping| mapping.mark.is_none());
+        stays.map(|mapping| mapping.start..mapping.limit)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Mapping>> {
@@ -260,9 +262,14 @@ unsafe extern "C" {
     fn _Unwind_FindEnclosingFunction(pc: *mut c_void) -> *mut c_void;
 }
 
-/// Where the function of a frame begins, from its unwind data: known in stripped binaries too. None for code without.
+/// Where the function of a frame begins, from its unwind data: known in stripped binaries too. None for code without. To be
+/// asked only of code that stays loaded: the unwind data is read where it lies.
 pub(super) fn function_start(frame: ReturnAddress) -> Option<usize> {
-    // SAFETY: looks the address before this one up in the loader's tables; it need not be valid.
+    if !may_look_up() {
+        return None;
+    }
+    // SAFETY: looks the address before this one up in the loader's tables, and reads that object's unwind data; the callers
+    // ask of objects that are never unloaded.
     let start = unsafe { _Unwind_FindEnclosingFunction(frame.0 as *mut c_void) } as usize;
     (start != 0).then_some(start)
 }

@@ -68,6 +68,7 @@ pub(super) fn frames_of(records: &[&HeapRecord], mappings: &Mappings, symbolize:
     Frames {
         resolved,
         shims: PROFILES.shims.get(),
+        pinned: mappings.pinned().collect(),
     }
 }
 

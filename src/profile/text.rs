@@ -123,8 +123,8 @@ fn rows(site: Site, frames: &Frames, mappings: &Mappings) -> Vec<[String; 4]> {
     if lines.is_empty() {
         return vec![row(mappings.placeholder(site), String::new())];
     }
-    // Of what is gone, it is not known any more.
-    let start = match mappings.is_present(site) {
+    // Of what may be gone by now its unwind data cannot be looked at.
+    let start = match frames.is_pinned(site) {
         true => function_start(site.address),
         false => None,
     };

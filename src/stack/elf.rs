@@ -38,10 +38,6 @@ impl BuildId {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
-    pub(crate) fn mark(&self) -> ModuleMark {
-        ModuleMark::of_build_id(self.as_slice())
-    }
-
     /// The description of the first note with type 3 and owner `GNU` between `at` and `end`.
     fn in_notes(mut at: usize, end: usize, memory: &mut impl Memory) -> Option<Self> {
         const NT_GNU_BUILD_ID: u32 = 3;
@@ -141,7 +137,12 @@ impl Headers {
         let is_pinned = pinned_addresses()
             .iter()
             .any(|address| self.contains(*address));
-        (!is_pinned).then(|| self.build_id.mark())
+        (!is_pinned).then(|| self.module_mark())
+    }
+
+    /// What frames in it are marked with if it may be unloaded.
+    pub(crate) fn module_mark(&self) -> ModuleMark {
+        ModuleMark::of_build_id(self.build_id.as_slice(), self.bias)
     }
 }
 

@@ -203,6 +203,12 @@ pub(crate) fn capture(
     }
 }
 
+/// Whether unwind data may be looked up by libgcc: without `_dl_find_object` it waits for the loader's lock, which in a fork
+/// child may be held by a thread that does not exist there.
+pub(crate) fn may_look_up() -> bool {
+    delta::has_lock_free_look_up() || loader_lock::may_wait()
+}
+
 /// The way of walking that is in use.
 pub(crate) fn walker(delta: &Delta) -> &'static str {
     if delta.is_good() {

@@ -12,8 +12,11 @@ use super::{ReturnAddress, mix};
 ///  63  62                 0
 /// ┌──┬──────────────────────┐
 /// │ 1│ hash of the build id │   or 0: a module without build id; or 1: in no module
+/// │  │ and of where it lies │
 /// └──┴──────────────────────┘
 /// ```
+///
+/// Where it lies, because the same library loaded again somewhat lower has other code at an address.
 ///
 /// No code of a program's has an address with the highest bit set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,11 +29,11 @@ impl ModuleMark {
     /// Generated code, or no code at all.
     pub(crate) const NOWHERE: Self = Self(Self::MARK | 1);
 
-    /// The mark of the module with this build id.
-    pub(crate) fn of_build_id(id: &[u8]) -> Self {
+    /// The mark of the module with this build id at this bias.
+    pub(crate) fn of_build_id(id: &[u8], bias: usize) -> Self {
         let hash = id
             .iter()
-            .fold(0, |hash, byte| mix(hash, u64::from(*byte) + 1));
+            .fold(bias as u64, |hash, byte| mix(hash, u64::from(*byte) + 1));
         match id {
             [] => Self::WITHOUT_ID,
             // Not one of the two numbers that have a meaning of their own.
@@ -100,9 +103,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_are_no_addresses_and_differ_by_build_id() {
-        let of = |id: &[u8]| ModuleMark::of_build_id(id);
+    fn marks_are_no_addresses_and_differ_by_build_id_and_place() {
+        let of = |id: &[u8]| ModuleMark::of_build_id(id, 0x7f00_0000_0000);
         let marks = [
+            ModuleMark::of_build_id(&[1], 0x7eff_ffff_f000),
             of(&[]),
             of(&[0]),
             of(&[0, 0]),

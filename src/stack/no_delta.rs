@@ -19,6 +19,10 @@ pub(super) enum Walk {
     NoTables,
 }
 
+pub(super) fn has_lock_free_look_up() -> bool {
+    false
+}
+
 impl OwnStack {
     pub(crate) const fn unknown() -> Self {
         Self

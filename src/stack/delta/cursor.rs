@@ -57,7 +57,8 @@ impl Cursor {
         self.take(bytes).map(u64::from_ne_bytes)
     }
 
-    /// Bits beyond the 64th are lost.
+    /// Bits beyond the 64th are lost. None if it goes on for no reason: no number takes more than ten bytes, linkers pad to a
+    /// few more.
     fn leb(&mut self, bytes: &mut Bytes<'_>) -> Option<(u64, u32, bool)> {
         let (mut value, mut shift) = (0_u64, 0_u32);
         loop {
@@ -65,9 +66,12 @@ impl Cursor {
             if shift < u64::BITS {
                 value |= u64::from(byte & 0x7f) << shift;
             }
-            shift = shift.saturating_add(7);
+            shift += 7;
             if byte & 0x80 == 0 {
                 return Some((value, shift, byte & 0x40 != 0));
+            }
+            if shift > 2 * u64::BITS {
+                return None;
             }
         }
     }

@@ -24,6 +24,11 @@ struct FoundObject {
 
 type FindObject = unsafe extern "C" fn(*mut c_void, *mut FoundObject) -> c_int;
 
+/// Whether the loader can be asked without its lock.
+pub(in crate::stack) fn has_lock_free_look_up() -> bool {
+    find_object().is_some()
+}
+
 /// The loader's lock-free look-up; None where the C library has none (glibc before 2.35).
 ///
 /// A weak symbol, so that such a library still starts the program: by name it could be looked up outside malloc only.
@@ -214,7 +219,7 @@ impl<'d> Bytes<'d> {
     /// The object's mark, by the build id in its memory.
     pub(super) fn mark(&mut self) -> ModuleMark {
         let headers = elf::Headers::read(self.image.start, self);
-        headers.map_or(ModuleMark::WITHOUT_ID, |headers| headers.build_id.mark())
+        headers.map_or(ModuleMark::WITHOUT_ID, |headers| headers.module_mark())
     }
 }
 

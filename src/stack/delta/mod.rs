@@ -28,6 +28,7 @@ mod walk;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
+pub(super) use self::image::has_lock_free_look_up;
 use self::image::{Pinned, ReadablePages};
 pub(crate) use self::memory::OwnStack;
 use self::modules::{KeptTable, Modules};

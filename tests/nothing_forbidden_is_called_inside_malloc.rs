@@ -158,7 +158,7 @@ fn nothing_forbidden_is_called_inside_malloc() {
         "debug_pprof::record::count_sample",
         "debug_pprof::record::dealloc_slow",
         "debug_pprof::record::realloc_settle",
-        "debug_pprof::record::filter::Filter::grow",
+        "debug_pprof::record::live::Live::retire",
         "debug_pprof::elementary::exp_m1",
     ] {
         assert!(

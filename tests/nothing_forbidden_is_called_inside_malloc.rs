@@ -158,7 +158,8 @@ fn nothing_forbidden_is_called_inside_malloc() {
         "debug_pprof::record::count_sample",
         "debug_pprof::record::dealloc_slow",
         "debug_pprof::record::realloc_settle",
-        "debug_pprof::record::live::Live::retire",
+        "debug_pprof::record::live::table::Table::claim",
+        "debug_pprof::record::live::table::Table::map",
         "debug_pprof::elementary::exp_m1",
     ] {
         assert!(

@@ -11,12 +11,12 @@ use http_client::{get, send, try_read_answer};
 #[global_allocator]
 static ALLOC: debug_pprof::ProfiledAllocator = debug_pprof::ProfiledAllocator::system();
 
-/// Names of the profiler's threads.
+/// Names of the server's threads. The one that makes unwind tables ends by itself, when it has.
 fn threads() -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").expect("/proc");
     let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names
-        .filter(|name| name.starts_with("debug-pprof"))
+        .filter(|name| name.starts_with("debug-pprof") && name.trim_end() != "debug-pprof-cfi")
         .collect()
 }
 

@@ -99,7 +99,7 @@ fn tables(programs: &Path) {
     let (text, bytes) = (program::number(text), program::number(bytes));
     let milliseconds = program::number(milliseconds);
     print!("\nUnwind tables of {:.1} MiB of text: ", text / MIB);
-    if *unwinder == "backtrace" {
+    if !unwinder.starts_with("stack-delta") {
         println!("this unwinder ({unwinder}) has none");
         return;
     }

@@ -28,8 +28,9 @@ pub struct MemStats {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProfilerStats {
-    /// How call stacks are walked: by `"stack-delta tables"`, or by `"backtrace"` until there are tables, and where there
-    /// are none: on other platforms than x86-64 with glibc, and if the tables failed their self-test.
+    /// How call stacks are walked: by `"stack-delta tables"`; by `"unwind data, until there are tables"` before the first
+    /// profile; or by `"backtrace"` where there are none: on other platforms than x86-64 with glibc, before glibc 2.35 until
+    /// the first profile, and if the tables failed their self-test.
     pub unwinder: &'static str,
     /// Bytes of those tables.
     pub unwind_table_bytes: usize,

@@ -11,7 +11,7 @@ mod bulk;
 mod memory;
 mod work;
 
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::process::Command;
 use std::time::Instant;
 
@@ -24,10 +24,14 @@ use work::Work;
 #[global_allocator]
 static ALLOC: ProfiledAllocator = ProfiledAllocator::system().sample_every(0);
 
+fn scrape_to(out: impl Write) {
+    let profile = HeapProfile::capture().expect("installed");
+    profile.write_pprof(out).expect("all is taken");
+}
+
 fn scrape() -> Vec<u8> {
     let mut body = Vec::new();
-    let profile = HeapProfile::capture().expect("installed");
-    profile.write_pprof(&mut body).expect("a vector takes it");
+    scrape_to(&mut body);
     body
 }
 
@@ -62,7 +66,8 @@ fn growth(work: &Work) {
     let before = memory::resident();
     let mut after = Vec::new();
     for _ in 0..10 {
-        drop(scrape());
+        // As the server does, which sends pieces: a whole body in one block would make glibc keep as much.
+        scrape_to(io::sink());
         after.push(memory::resident().saturating_sub(before));
     }
     let grown = |kilobytes: u64| format!("{:.1} MB", kilobytes as f64 / 1e3);
@@ -76,7 +81,7 @@ fn growth(work: &Work) {
 
 fn peak_of_first(work: &Work) {
     let before = memory::anonymous();
-    let ((), most) = memory::peak(|| drop(scrape()));
+    let ((), most) = memory::peak(|| scrape_to(io::sink()));
     let most = most.saturating_sub(before);
     row(
         &format!(

@@ -179,6 +179,16 @@ impl Mappings {
         held.next().map(|(nth, _)| nth as u32)
     }
 
+    /// Whether an address is in the mapping with this number, and that is there now.
+    pub(super) fn is_there(&self, nth: u32, address: usize) -> bool {
+        let nth = nth as usize;
+        nth < self.by_start.len()
+            && self
+                .all
+                .get(nth)
+                .is_some_and(|mapping| mapping.contains(address))
+    }
+
     /// A site's mapping.
     pub(super) fn of(&self, site: Site) -> Option<&Arc<Mapping>> {
         self.all.get(site.mapping? as usize)

@@ -13,6 +13,7 @@ mod empty;
 mod encoder;
 mod frames;
 mod heap;
+mod interned;
 mod loader;
 mod mappings;
 mod mem_stats;

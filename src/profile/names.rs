@@ -1,8 +1,7 @@
 //! The functions, files and lines that addresses resolve to: each text once, in pages of their own. In the program's heap
 //! the names that stay would lie between scratch that does not, and keep it from going back to the system.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
+use super::interned::{Interned, Text, hash};
 use super::runtime_frames::is_runtime;
 use super::symbolizer::Found;
 use crate::pages::PageVec;
@@ -41,13 +40,6 @@ pub(super) struct Names {
     lines: PageVec<Line>,
 }
 
-/// A part of `Names::text`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Text {
-    start: u32,
-    len: u32,
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Named {
     name: Text,
@@ -76,7 +68,7 @@ impl Names {
 
     /// One past the highest index in `Line::function`.
     pub(super) fn function_count(&self) -> usize {
-        self.functions.entries.as_slice().len()
+        self.functions.len()
     }
 
     pub(super) fn lines(&self, lines: Lines) -> &[Line] {
@@ -135,15 +127,15 @@ impl Names {
             functions,
             ..
         } = self;
-        let hash = hash(&(function.name, function.file));
+        let of_function = hash(&(function.name, function.file));
         let is_same = |text: &[u8], named: &Named| {
             named.name.of(text) == function.name.as_bytes()
                 && named.file.of(text) == function.file.as_bytes()
         };
-        if let Some(known) = functions.find(hash, |named| is_same(text.as_slice(), named)) {
+        if let Some(known) = functions.find(of_function, |named| is_same(text.as_slice(), named)) {
             return Some(known);
         }
-        let of_file = self::hash(function.file);
+        let of_file = hash(function.file);
         let is_file = |file: &Text| file.of(text.as_slice()) == function.file.as_bytes();
         let file = match files.find(of_file, is_file) {
             Some(known) => *files.get(known)?,
@@ -158,119 +150,13 @@ impl Names {
             file,
             is_runtime: is_runtime(function.name, function.file),
         };
-        functions.add(hash, named)
+        functions.add(of_function, named)
     }
 
     fn read(&self, text: Text) -> &str {
         // What `add` was given, and it takes nothing but strings.
         str::from_utf8(text.of(self.text.as_slice())).unwrap_or_default()
     }
-}
-
-impl Text {
-    fn add(to: &mut PageVec<u8>, text: &str) -> Option<Self> {
-        let start = u32::try_from(to.as_slice().len()).ok()?;
-        let len = u32::try_from(text.len()).ok()?;
-        to.extend(text.as_bytes()).then_some(Self { start, len })
-    }
-
-    fn of(self, all: &[u8]) -> &[u8] {
-        let start = self.start as usize;
-        let text = start..start + self.len as usize;
-        all.get(text).unwrap_or_default()
-    }
-}
-
-/// Entries that are found by what they hold.
-#[derive(Debug, Clone)]
-struct Interned<T: Copy> {
-    entries: PageVec<T>,
-    hashes: PageVec<u64>,
-    /// Indices of entries plus 1, 0 where there is none; a power of two of them, at most half of them used. The hash of an
-    /// entry says where to begin to look for it.
-    slots: PageVec<u32>,
-}
-
-impl<T: Copy> Interned<T> {
-    fn new() -> Self {
-        Self {
-            entries: PageVec::new(),
-            hashes: PageVec::new(),
-            slots: PageVec::new(),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        size_of_val(self.entries.as_slice())
-            + size_of_val(self.hashes.as_slice())
-            + size_of_val(self.slots.as_slice())
-    }
-
-    fn get(&self, nth: u32) -> Option<&T> {
-        self.entries.as_slice().get(nth as usize)
-    }
-
-    fn find(&self, hash: u64, is_meant: impl Fn(&T) -> bool) -> Option<u32> {
-        let slots = self.slots.as_slice();
-        let mask = slots.len().checked_sub(1)?;
-        let mut at = hash as usize & mask;
-        loop {
-            let nth = slots.get(at)?.checked_sub(1)?;
-            let is_found =
-                self.hashes.as_slice().get(nth as usize) == Some(&hash) && is_meant(self.get(nth)?);
-            if is_found {
-                return Some(nth);
-            }
-            at = (at + 1) & mask;
-        }
-    }
-
-    /// Adds an entry that `find` does not find.
-    fn add(&mut self, hash: u64, entry: T) -> Option<u32> {
-        let nth = u32::try_from(self.entries.as_slice().len()).ok()?;
-        if (nth as usize + 1) * 2 > self.slots.as_slice().len() {
-            self.spread()?;
-        }
-        // Room for both first, so that one is never there without the other.
-        (self.hashes.reserve(1) && self.entries.push(entry) && self.hashes.push(hash))
-            .then_some(())?;
-        Self::put(&mut self.slots, hash, nth);
-        Some(nth)
-    }
-
-    /// Makes twice as many slots.
-    #[cold]
-    fn spread(&mut self) -> Option<()> {
-        let count = (self.slots.as_slice().len() * 2).max(1024);
-        let mut slots = PageVec::new();
-        slots.reserve(count).then_some(())?;
-        (0..count).all(|_| slots.push(0)).then_some(())?;
-        for (nth, hash) in (0..).zip(self.hashes.as_slice()) {
-            Self::put(&mut slots, *hash, nth);
-        }
-        self.slots = slots;
-        Some(())
-    }
-
-    fn put(slots: &mut PageVec<u32>, hash: u64, nth: u32) {
-        let slots = slots.as_mut_slice();
-        let mask = slots.len().saturating_sub(1);
-        let mut at = hash as usize & mask;
-        // At most half are used, so there is an empty one.
-        while let Some(slot) = slots.get_mut(at) {
-            if *slot == 0 {
-                *slot = nth + 1;
-                return;
-            }
-            at = (at + 1) & mask;
-        }
-    }
-}
-
-fn hash(of: &(impl Hash + ?Sized)) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    of.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

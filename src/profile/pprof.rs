@@ -131,7 +131,7 @@ fn build(
     };
     let comment = comments(profile, kept, frames)
         .into_iter()
-        .map(|comment| tables.string(comment))
+        .map(|comment| tables.string(&comment))
         .collect();
     let rest = proto::Profile {
         sample_type,

@@ -28,9 +28,18 @@ impl Site {
         frames: &[ReturnAddress],
         mappings: &Mappings,
     ) -> impl Iterator<Item = Site> {
-        places(frames).map(|(address, mark)| Site {
-            mapping: mappings.holder(address.call(), mark),
-            address,
+        // Callers are mostly in the file of what they call, so it is looked at before all are searched.
+        let mut last = None;
+        places(frames).map(move |(address, mark)| {
+            let known = last.filter(|(holder, of): &(u32, _)| {
+                *of == mark && mappings.is_there(*holder, address.call())
+            });
+            let mapping = match known {
+                Some((holder, _)) => Some(holder),
+                None => mappings.holder(address.call(), mark),
+            };
+            last = mapping.map(|holder| (holder, mark));
+            Site { mapping, address }
         })
     }
 }

@@ -1,15 +1,14 @@
 //! The tables of a pprof message: every string, function, location and mapping once, with ids 1..n in table order.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
-
 use super::by_site::BySite;
 use super::encoder::{Encoder, PART};
 use super::frames::{Frames, Pseudo};
+use super::interned::{Interned, Text, hash};
 use super::mappings::Mappings;
 use super::names::Line;
 use super::proto;
 use super::sites::Site;
+use crate::pages::PageVec;
 use crate::stack::ReturnAddress;
 
 /// Fills the tables of one profile.
@@ -18,8 +17,8 @@ pub(super) struct Tables<'a> {
     /// What was added since the last part went to the encoder.
     part: proto::Profile,
     encoder: Encoder,
-    /// Borrowed where they can be: the names of a profile are megabytes.
-    strings: HashMap<Cow<'a, str>, i64>,
+    strings: Interned<Text>,
+    text: PageVec<u8>,
     /// How many there are. Each is a function of the frames, or stands for one address: none comes twice.
     functions: u64,
     /// By the frames' index of a function; 0 for one that no location has had yet.
@@ -55,7 +54,8 @@ impl<'a> Tables<'a> {
         let mut tables = Self {
             part: proto::Profile::default(),
             encoder,
-            strings: HashMap::with_capacity(functions + 64),
+            strings: Interned::new(),
+            text: PageVec::new(),
             functions: 0,
             by_index: vec![0; functions],
             locations: BySite::with_capacity_and_hasher(addresses + 64, Default::default()),
@@ -110,25 +110,30 @@ impl<'a> Tables<'a> {
         }
     }
 
-    pub(super) fn value_type(&mut self, (name, unit): (&'a str, &'a str)) -> proto::ValueType {
+    pub(super) fn value_type(&mut self, (name, unit): (&str, &str)) -> proto::ValueType {
         proto::ValueType {
             r#type: self.string(name),
             unit: self.string(unit),
         }
     }
 
-    pub(super) fn string(&mut self, value: impl Into<Cow<'a, str>>) -> i64 {
-        let value = value.into();
-        if let Some(index) = self.strings.get(&value) {
-            return *index;
-        }
-        let index = self.strings.len() as i64;
-        self.part.string_table.push(value.clone().into_owned());
-        self.strings.insert(value, index);
-        index
+    /// The index of a string; of the empty one if there is no memory for it.
+    pub(super) fn string(&mut self, value: &str) -> i64 {
+        let hash = hash(value);
+        let text = self.text.as_slice();
+        let known = self
+            .strings
+            .find(hash, |known| known.of(text) == value.as_bytes());
+        let index = known.or_else(|| {
+            let text = Text::add(&mut self.text, value)?;
+            let index = self.strings.add(hash, text)?;
+            self.part.string_table.push(value.to_owned());
+            Some(index)
+        });
+        index.unwrap_or(0).into()
     }
 
-    fn function(&mut self, name: impl Into<Cow<'a, str>>, file: &'a str) -> u64 {
+    fn function(&mut self, name: &str, file: &str) -> u64 {
         // No system name: where it equals the name, `go tool pprof` takes the name for C++ and cuts its generics.
         let function = proto::Function {
             id: self.functions + 1,
@@ -206,7 +211,7 @@ impl<'a> Tables<'a> {
         if lines.is_empty() {
             // A mapping is either symbolized or not: a frame without a name needs one, else it is lost on the way.
             let name = mappings.placeholder(frame);
-            let function_id = self.function(name, "");
+            let function_id = self.function(&name, "");
             lines.push(proto::Line {
                 function_id,
                 ..Default::default()

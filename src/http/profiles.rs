@@ -8,7 +8,7 @@ use super::limits::RouteLimits;
 use super::query::Query;
 use super::response::Response;
 use crate::error::Error;
-use crate::profile::{self, DefaultSampleType, HeapProfile, PprofView};
+use crate::profile::{self, DefaultSampleType, HeapProfile, Pieces, PprofView};
 
 /// What is asked of a profile.
 pub(super) struct Asked<'a> {
@@ -30,7 +30,7 @@ pub(super) fn answer(
     let is_text = query.integer("debug") != 0;
     let symbolize = query.value("symbolize") != "0";
     let body = match length {
-        _ if asked.head_only => Vec::new(),
+        _ if asked.head_only => Pieces::default(),
         None if is_text => text(source)?,
         None => snapshot(source, symbolize)?,
         Some(length) => growth(source, symbolize, length, gone, limits)?,
@@ -42,14 +42,14 @@ pub(super) fn answer(
     })
 }
 
-fn text(source: Source) -> Result<Vec<Vec<u8>>, Response> {
+fn text(source: Source) -> Result<Pieces, Response> {
     match source {
         Source::Memory(_) => Ok(capture()?.to_text()),
-        Source::Nowhere(shape) => Ok(vec![shape.text.as_bytes().to_vec()]),
+        Source::Nowhere(shape) => Ok(Pieces::of(shape.text.as_bytes())),
     }
 }
 
-fn snapshot(source: Source, symbolize: bool) -> Result<Vec<Vec<u8>>, Response> {
+fn snapshot(source: Source, symbolize: bool) -> Result<Pieces, Response> {
     match source {
         Source::Memory(default) => Ok(capture()?.to_pprof(view(default, symbolize))),
         Source::Nowhere(shape) => Ok(empty(shape.sample_types, None)),
@@ -62,7 +62,7 @@ fn growth(
     length: Duration,
     gone: &mut dyn FnMut() -> bool,
     limits: &RouteLimits,
-) -> Result<Vec<Vec<u8>>, Response> {
+) -> Result<Pieces, Response> {
     match source {
         Source::Memory(default) => {
             let earlier = delta::across(length, gone, limits, capture)?;
@@ -91,7 +91,7 @@ fn view(default_sample_type: DefaultSampleType, symbolize: bool) -> PprofView {
     }
 }
 
-fn empty(sample_types: &[(&str, &str)], duration: Option<Duration>) -> Vec<Vec<u8>> {
+fn empty(sample_types: &[(&str, &str)], duration: Option<Duration>) -> Pieces {
     let period_type = sample_types.first().copied().unwrap_or_default();
     profile::empty_pprof(sample_types, period_type, 1, duration)
 }

@@ -1,6 +1,7 @@
 //! `Response`: an answer of the endpoint, without any framework's types, and the few shapes it comes in.
 
 use super::limits::MAX_BODY_BYTES;
+use crate::profile::Pieces;
 
 /// An answer of the endpoint.
 ///
@@ -14,10 +15,8 @@ pub struct Response {
     pub headers: Vec<(&'static str, String)>,
     /// The body; empty in the answer to a `HEAD`.
     pub body: Vec<u8>,
-    /// What a server writes behind `body`, and [`respond`](super::respond) puts there: large answers come in pieces. In
-    /// one piece each would raise the size from which glibc returns memory to the system, for all of its arenas, and
-    /// each connection that is served would leave one a few megabytes bigger.
-    pub(super) pieces: Vec<Vec<u8>>,
+    /// What a server writes behind `body`, and [`respond`](super::respond) puts there.
+    pub(super) pieces: Pieces,
 }
 
 impl Response {
@@ -36,7 +35,7 @@ impl Response {
             status,
             headers: vec![("Cache-Control", "no-store".to_owned())],
             body: Vec::new(),
-            pieces: Vec::new(),
+            pieces: Pieces::default(),
         }
     }
 
@@ -63,14 +62,14 @@ impl Response {
     }
 
     /// 200 with plain text.
-    pub(super) fn text(body: Vec<Vec<u8>>) -> Response {
+    pub(super) fn text(body: Pieces) -> Response {
         let mut response = Response::new(200).with_type("text/plain; charset=utf-8");
         response.pieces = body;
         response
     }
 
     /// 200 with a gzipped profile. Alloy refuses any other content type.
-    pub(super) fn profile(filename: &str, body: Vec<Vec<u8>>) -> Response {
+    pub(super) fn profile(filename: &str, body: Pieces) -> Response {
         let mut response = Response::new(200)
             .with_type("application/octet-stream")
             .with_header(
@@ -109,24 +108,23 @@ impl Response {
     /// What `HEAD` gets of this answer.
     pub(super) fn without_body(mut self) -> Response {
         self.body = Vec::new();
-        self.pieces = Vec::new();
+        self.pieces = Pieces::default();
         self
     }
 
     /// With all of the body in `body`.
     pub(super) fn in_one_piece(mut self) -> Response {
-        if self.body.is_empty() {
-            self.body = self.pieces.concat();
-        } else {
-            self.body.extend(self.pieces.iter().flatten());
+        let length: usize = self.parts().map(<[u8]>::len).sum();
+        self.body.reserve_exact(length - self.body.len());
+        for piece in self.pieces.iter() {
+            self.body.extend_from_slice(piece);
         }
-        self.pieces = Vec::new();
+        self.pieces = Pieces::default();
         self
     }
 
     /// The body, and all of it.
     pub(super) fn parts(&self) -> impl Iterator<Item = &[u8]> {
-        let pieces = self.pieces.iter().map(Vec::as_slice);
-        std::iter::once(self.body.as_slice()).chain(pieces)
+        std::iter::once(self.body.as_slice()).chain(self.pieces.iter())
     }
 }

@@ -10,7 +10,7 @@ use super::query::Query;
 use super::request::Request;
 use super::response::Response;
 use super::symbol;
-use crate::profile;
+use crate::profile::{self, Pieces};
 
 /// Where Go serves the endpoint.
 const MOUNT: &str = "/debug/pprof";
@@ -149,7 +149,7 @@ fn cmdline(limits: &RouteLimits) -> Response {
     let arguments: Vec<_> = env::args_os()
         .map(|argument| argument.into_encoded_bytes())
         .collect();
-    Response::text(vec![arguments.join(&0)])
+    Response::text(Pieces::of(&arguments.join(&0)))
 }
 
 fn symbols(request: &Request) -> Response {

@@ -9,7 +9,7 @@ use crate::profile::{self, Pieces};
 ///
 /// One address asked for ten thousand times has one line, where Go writes ten thousand: the size of the answer is not for
 /// the client to choose.
-pub(super) fn names(list: &[u8]) -> Vec<Vec<u8>> {
+pub(super) fn names(list: &[u8]) -> Pieces {
     let mut answer = Pieces::default();
     answer.add(b"num_symbols: 1\n");
     let mut line = String::new();
@@ -21,7 +21,7 @@ pub(super) fn names(list: &[u8]) -> Vec<Vec<u8>> {
         answer.add(line.as_bytes());
         line.clear();
     });
-    answer.0
+    answer
 }
 
 /// A number as Go's `ParseUint` with base 0 reads it: `0x1f`, `0o17`, `017`, `0b11` or decimal.

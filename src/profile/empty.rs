@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::encoder::Encoder;
 use super::mappings::Mappings;
+use super::pieces::Pieces;
 use super::pprof::{frames_of, nanos, nanos_since_epoch};
 use super::proto;
 use super::tables::{Form, Tables};
@@ -16,7 +17,7 @@ pub(crate) fn empty_pprof(
     period_type: (&str, &str),
     period: i64,
     duration: Option<Duration>,
-) -> Vec<Vec<u8>> {
+) -> Pieces {
     let _own = Suspended::new();
     let mappings = Mappings::read();
     let frames = frames_of(&[], &mappings, false);

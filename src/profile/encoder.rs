@@ -87,7 +87,7 @@ impl Encoder {
     }
 
     /// The compressed profile in pieces; None if the profile is larger than it may be.
-    pub(super) fn finish(self) -> Option<Vec<Vec<u8>>> {
-        (!self.is_over()).then(|| self.gzip.finish().unwrap_or_default().0)
+    pub(super) fn finish(self) -> Option<Pieces> {
+        (!self.is_over()).then(|| self.gzip.finish().unwrap_or_default())
     }
 }

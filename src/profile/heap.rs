@@ -4,6 +4,7 @@ use std::io::Write;
 use std::ops::{Add, Sub};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::pieces::Pieces;
 use super::{pprof, text};
 use crate::error::Error;
 use crate::pages::{self, PageVec};
@@ -342,12 +343,12 @@ impl HeapProfile {
     }
 
     #[cfg(feature = "http")]
-    pub(crate) fn to_pprof(&self, view: PprofView) -> Vec<Vec<u8>> {
+    pub(crate) fn to_pprof(&self, view: PprofView) -> Pieces {
         let _own = Suspended::new();
         pprof::write(self, view)
     }
 
-    pub(crate) fn to_text(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn to_text(&self) -> Pieces {
         let _own = Suspended::new();
         text::write(self)
     }

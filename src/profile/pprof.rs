@@ -8,6 +8,7 @@ use super::frames::{Frames, Pseudo};
 use super::heap::{DefaultSampleType, HeapProfile, HeapRecord, PprofView};
 use super::mappings::Mappings;
 use super::mem_stats::ProfilerStats;
+use super::pieces::Pieces;
 use super::proto;
 use super::sites::Site;
 use super::symbols::Resolved;
@@ -24,7 +25,7 @@ const SAMPLE_TYPES: [(&str, &str); 4] = [
 ];
 
 /// In pieces.
-pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Vec<Vec<u8>> {
+pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Pieces {
     let limits = record::limits();
     let mut kept = budget::keep(profile.records(), limits.profile_samples);
     let mut mappings = all_mappings();
@@ -87,7 +88,7 @@ fn build(
     mut tables: Tables<'_>,
     frames: &Frames,
     default_sample_type: DefaultSampleType,
-) -> Option<Vec<Vec<u8>>> {
+) -> Option<Pieces> {
     // First in the string table: one consumer renumbers the table without the default sample type.
     let sample_type = SAMPLE_TYPES.map(|named| tables.value_type(named)).to_vec();
     let period_type = tables.value_type(("space", "bytes"));

@@ -6,6 +6,7 @@ use super::frames::{Frames, Pseudo};
 use super::interned::{Interned, Text, hash};
 use super::mappings::Mappings;
 use super::names::Line;
+use super::pieces::Pieces;
 use super::proto;
 use super::sites::Site;
 use crate::pages::PageVec;
@@ -67,7 +68,7 @@ impl<'a> Tables<'a> {
     }
 
     /// Adds all mappings, and `rest`, whose tables are left empty. None if the profile is larger than it may be.
-    pub(super) fn finish(mut self, rest: proto::Profile) -> Option<Vec<Vec<u8>>> {
+    pub(super) fn finish(mut self, rest: proto::Profile) -> Option<Pieces> {
         let symbolized = matches!(self.form, Form::Symbolized(_));
         let mappings = self.mappings;
         for (nth, mapping) in mappings.iter().enumerate() {

@@ -16,7 +16,7 @@ use super::sites::Site;
 use crate::record;
 
 /// In pieces.
-pub(super) fn write(profile: &HeapProfile) -> Vec<Vec<u8>> {
+pub(super) fn write(profile: &HeapProfile) -> Pieces {
     // Read before the names are resolved, which takes memory.
     let stats = MemStats::of(profile.summary());
     let mappings = all_mappings();
@@ -59,7 +59,7 @@ pub(super) fn write(profile: &HeapProfile) -> Vec<Vec<u8>> {
         let _ = writeln!(out, "# {loss}");
     }
     pieces.add(out.as_bytes());
-    pieces.0
+    pieces
 }
 
 /// In use and allocated, as sampled.

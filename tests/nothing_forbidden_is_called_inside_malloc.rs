@@ -152,15 +152,13 @@ fn nothing_forbidden_is_called_inside_malloc() {
         );
     }
     assert_eq!(reached.refused, [""; 0], "reached from {METHODS:?}");
-    // It was a walk through all of it, to the last steps.
+    // It was a walk through all of it, to the last steps. These are never inlined; what else is differs from build to build.
     for name in [
         "debug_pprof::record::sample",
         "debug_pprof::record::count_sample",
         "debug_pprof::record::dealloc_slow",
         "debug_pprof::record::realloc_settle",
-        "debug_pprof::record::live::table::Table::claim",
         "debug_pprof::record::live::table::Table::map",
-        "debug_pprof::elementary::exp_m1",
     ] {
         assert!(
             reached.functions.contains_key(name),

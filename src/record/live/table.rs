@@ -139,6 +139,7 @@ impl Table {
 
     /// Maps segment `nth`, the first that is not, unless another thread has.
     #[cold]
+    #[inline(never)]
     fn map(&self, nth: usize) -> Result<(), NoRoom> {
         let segment = self.segments.get(nth).ok_or(NoRoom::Limit)?;
         if segment.load(Ordering::Acquire).is_null() {

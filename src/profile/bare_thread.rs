@@ -114,9 +114,9 @@ mod tests {
         // SAFETY: the child starts a thread, which is what the test is about, and ends with `_exit`.
         match unsafe { libc::fork() } {
             0 => {
-                // Ends a child that hangs.
+                // Ends a child that hangs, and no other on a slow machine.
                 // SAFETY: no preconditions.
-                unsafe { libc::alarm(2) };
+                unsafe { libc::alarm(60) };
                 let status = i32::from(!work());
                 // SAFETY: ends the child without the parent's exit handlers.
                 unsafe { libc::_exit(status) }
@@ -130,18 +130,11 @@ mod tests {
         }
     }
 
+    /// With `std::thread::spawn` in its place two children in a thousand hang.
     #[test]
     fn fork_children_can_start_one_whatever_other_threads_were_doing() {
         let work = || run_and_wait(STACK, || ());
         assert_eq!(forked_among_changing_threads(1_000, work), 1_000);
-    }
-
-    /// Without it there would be no reason for this file. Two in a thousand hang, which is too few to demand in a test.
-    #[test]
-    #[ignore = "the negative control of the one above: expected to fail"]
-    fn fork_children_can_start_one_of_stds() {
-        let work = || std::thread::spawn(|| ()).join().is_ok();
-        assert_eq!(forked_among_changing_threads(2_000, work), 2_000);
     }
 
     #[test]

@@ -188,7 +188,8 @@ impl Live {
 
     fn find(&self, address: usize) -> Option<Slot<'_>> {
         // Relaxed: whoever frees a block has synchronised with the thread that allocated it, which has seen the owner,
-        // and an owner never changes.
+        // and an owner never changes. Whoever looks for a stale record may not have: on weakly ordered processors it can
+        // be missed, and stays until its address is freed.
         let owner = self.owner(address)?.load(Ordering::Relaxed);
         let table = self.tables.get(usize::from(owner).checked_sub(1)?)?;
         table.find(address)

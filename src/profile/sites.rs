@@ -1,7 +1,5 @@
 //! Where a frame's code was: an address says so only together with what was loaded there.
 
-use std::hash::{Hash, Hasher};
-
 use super::mappings::Mappings;
 use crate::stack::{ReturnAddress, places};
 
@@ -41,13 +39,5 @@ impl Site {
             last = mapping.map(|holder| (holder, mark));
             Site { mapping, address }
         })
-    }
-}
-
-impl Hash for Site {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let mapping = self.mapping.map_or(0, |nth| nth as usize + 1);
-        // Addresses leave the highest 17 bits alone.
-        state.write_usize(self.address.0 ^ mapping << 47);
     }
 }

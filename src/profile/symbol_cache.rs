@@ -17,9 +17,6 @@ const KEPT_BYTES: usize = 48 << 20;
 /// forgotten.
 const MOST_MAPPINGS: usize = 4096;
 
-/// Of an address and its place in the table, without its lines.
-const ADDRESS_BYTES: usize = 2 * size_of::<(Site, Entry)>();
-
 /// What sites resolve to.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
@@ -79,7 +76,7 @@ impl Cache {
     pub(super) fn needs(&mut self, site: Site) -> bool {
         // Names that were resolved before the file was replaced are right still.
         let own = self.own(site);
-        match own.and_then(|own| self.addresses.get_mut(&own)) {
+        match own.and_then(|own| self.addresses.get_mut(own)) {
             Some(entry) => {
                 entry.profile = self.profile;
                 entry.depth == Depth::SymbolTable
@@ -108,12 +105,13 @@ impl Cache {
             mapping: Some(self.number(mapping)),
             address,
         };
-        self.addresses.insert(site, entry);
+        // Without memory for it the next profile asks again.
+        let _ = self.addresses.insert(site, entry);
     }
 
     /// The lines of a site of the present profile, innermost inlined function first.
     pub(super) fn get(&self, site: Site) -> Option<(Lines, Depth)> {
-        let entry = self.addresses.get(&self.own(site)?)?;
+        let entry = self.addresses.get(self.own(site)?)?;
         Some((entry.lines, entry.depth))
     }
 
@@ -122,7 +120,7 @@ impl Cache {
     }
 
     fn bytes(&self) -> usize {
-        self.names.bytes() + self.addresses.len() * ADDRESS_BYTES
+        self.names.bytes() + self.addresses.bytes()
     }
 
     /// Forgets what the present profile did not have, if too much is remembered, and of the rest what is too much.
@@ -138,16 +136,16 @@ impl Cache {
         self.mappings = old.mappings;
         self.profile = old.profile;
         let names = Arc::make_mut(&mut self.names);
-        for (address, entry) in old.addresses {
+        for (site, entry) in old.addresses.iter() {
             // Half of it is left free, so that the next profiles find room.
-            if names.bytes() + self.addresses.len() * ADDRESS_BYTES > bound / 2 {
+            if names.bytes() + self.addresses.bytes() > bound / 2 {
                 break;
             }
             if entry.profile != old.profile {
                 continue;
             }
             if let Some(lines) = names.add_from(&old.names, entry.lines) {
-                self.addresses.insert(address, Entry { lines, ..entry });
+                let _ = self.addresses.insert(*site, Entry { lines, ..*entry });
             }
         }
     }
@@ -184,7 +182,7 @@ mod tests {
         let mapping = mappings.iter().next().unwrap();
         let mut cache = Cache::default();
         cache.begin_profile(&mappings);
-        for address in 0..100 {
+        for address in 0..1_000 {
             cache.learn(
                 ReturnAddress(address),
                 mapping,
@@ -193,7 +191,7 @@ mod tests {
             );
         }
         cache.begin_profile(&mappings);
-        for address in 90..110 {
+        for address in 900..1_100 {
             if cache.needs(site(address, 0)) {
                 cache.learn(
                     ReturnAddress(address),
@@ -207,8 +205,8 @@ mod tests {
         cache.trim_to(before - 1);
         cache.begin_profile(&mappings);
         assert_eq!(names(&cache, 0, 0), None);
-        assert_eq!(names(&cache, 95, 0).as_deref(), Some("old95"));
-        assert_eq!(names(&cache, 105, 0).as_deref(), Some("new105"));
+        assert_eq!(names(&cache, 950, 0).as_deref(), Some("old950"));
+        assert_eq!(names(&cache, 1_050, 0).as_deref(), Some("new1050"));
         // Even when all of it was in the last profile, the bound holds.
         for address in 0..1_000 {
             cache.learn(
@@ -220,7 +218,7 @@ mod tests {
         }
         let bound = cache.bytes() / 2;
         cache.trim_to(bound);
-        assert!(cache.bytes() <= bound && !cache.addresses.is_empty());
+        assert!(cache.bytes() <= bound && cache.addresses.iter().count() > 0);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::sites::Site;
 use super::spool::Spool;
 use super::symbol_cache::Cache;
 use super::symbolizer::{self, Depth};
+use crate::pages::PageVec;
 use crate::stack::ReturnAddress;
 
 /// The resolved names of one profile's addresses.
@@ -25,17 +26,12 @@ pub(super) struct Resolved {
 impl Resolved {
     /// What an address resolves to, innermost inlined function first; empty if nothing is known.
     pub(super) fn lines(&self, site: Site) -> &[Line] {
-        let lines = self.addresses.get(&site);
+        let lines = self.addresses.get(site);
         lines.map_or(&[], |lines| self.names.lines(*lines))
     }
 
     pub(super) fn names(&self) -> &Names {
         &self.names
-    }
-
-    /// How many addresses there are.
-    pub(super) fn len(&self) -> usize {
-        self.addresses.len()
     }
 
     /// What a reader should know of names that are not what they could be.
@@ -61,7 +57,7 @@ impl Resolved {
             let found: Vec<_> = found.collect();
             let lines = Arc::make_mut(&mut resolved.names).add(&found);
             let lines = lines.expect("memory");
-            resolved.addresses.insert(*site, lines);
+            assert!(resolved.addresses.insert(*site, lines));
         }
         resolved
     }
@@ -93,27 +89,29 @@ impl Symbols {
         addresses: impl Iterator<Item = Site>,
         mappings: &Mappings,
     ) -> Resolved {
-        let mut wanted = BySite::default();
-        wanted.extend(addresses.map(|address| (address, ())));
-        let mut wanted: Vec<Site> = wanted.into_keys().collect();
+        // Of a site that there is no memory for nothing is known.
+        let mut seen = BySite::default();
+        let wanted = addresses.filter(|site| seen.get(*site).is_none() && seen.insert(*site, ()));
+        let mut wanted = PageVec::collect(wanted);
         // Neighbours share debug information.
-        wanted.sort_unstable();
+        wanted.as_mut_slice().sort_unstable();
         let Some(mut cache) = self.lock() else {
             return Resolved::default();
         };
         let cache = cache.get_or_insert_default();
         cache.begin_profile(mappings);
-        let mapped = wanted
-            .iter()
-            .filter_map(|site| Some((site, mappings.of(*site)?)));
-        let missing: Vec<(ReturnAddress, Arc<Mapping>)> = mapped
-            .filter(|(site, mapping)| mapping.has_file() && cache.needs(**site))
-            .map(|(site, mapping)| (site.address, mapping.clone()))
-            .collect();
+        let mapped = wanted.as_slice().iter().copied();
+        let mapped = mapped.filter_map(|site| Some((site, mappings.of(site)?)));
+        let missing = PageVec::collect(
+            mapped
+                .filter(|(site, mapping)| mapping.has_file() && cache.needs(*site))
+                .map(|(site, mapping)| (site.address, mapping)),
+        );
+        let missing = missing.as_slice();
         if !missing.is_empty() {
             let headroom = symbolizer::headroom();
             let mut spool = Spool::new();
-            symbolizer::look_up(&missing, headroom, &mut |nth, found, depth| {
+            symbolizer::look_up(missing, headroom, &mut |nth, found, depth| {
                 spool.push(nth, &found, depth);
             });
             spool.for_each(|nth, found, depth| {
@@ -126,13 +124,13 @@ impl Symbols {
             names: cache.names().clone(),
             ..Default::default()
         };
-        resolved.addresses.reserve(wanted.len());
-        for site in wanted {
+        for site in wanted.as_slice().iter().copied() {
             let Some((lines, depth)) = cache.get(site) else {
                 continue;
             };
-            resolved.without_debug_info += usize::from(depth == Depth::SymbolTable);
-            resolved.addresses.insert(site, lines);
+            if resolved.addresses.insert(site, lines) {
+                resolved.without_debug_info += usize::from(depth == Depth::SymbolTable);
+            }
         }
         cache.trim();
         resolved
@@ -157,11 +155,10 @@ impl Symbols {
             .iter()
             .map(|address| ReturnAddress(address.wrapping_add(1)))
             .collect();
-        let mapped: Vec<(ReturnAddress, Arc<Mapping>)> = returns
+        let mapped: Vec<(ReturnAddress, &Arc<Mapping>)> = returns
             .iter()
             .filter_map(|address| Some((*address, mappings.find(address.call())?.1)))
             .filter(|(_, mapping)| mapping.has_file())
-            .map(|(address, mapping)| (address, mapping.clone()))
             .collect();
         symbolizer::linker_names(&mapped, &mut |nth, name| {
             if let Some((address, _)) = mapped.get(nth) {

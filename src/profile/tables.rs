@@ -1,5 +1,7 @@
 //! The tables of a pprof message: every string, function, location and mapping once, with ids 1..n in table order.
 
+use std::iter;
+
 use super::by_site::BySite;
 use super::encoder::{Encoder, PART};
 use super::frames::{Frames, Pseudo};
@@ -23,7 +25,9 @@ pub(super) struct Tables<'a> {
     /// How many there are. Each is a function of the frames, or stands for one address: none comes twice.
     functions: u64,
     /// By the frames' index of a function; 0 for one that no location has had yet.
-    by_index: Vec<u64>,
+    by_index: PageVec<u64>,
+    /// How many there are. More than are found again, if there was no memory for one.
+    location_count: u64,
     locations: BySite<u64>,
     mappings: &'a Mappings,
     form: Form<'a>,
@@ -44,13 +48,9 @@ pub(super) enum Form<'a> {
 
 impl<'a> Tables<'a> {
     pub(super) fn new(mappings: &'a Mappings, form: Form<'a>, encoder: Encoder) -> Self {
-        // Room is made at once, see `HeapProfile::capture`.
-        let (functions, addresses) = match form {
-            Form::Symbolized(frames) => {
-                let resolved = &frames.resolved;
-                (resolved.names().function_count(), resolved.len())
-            }
-            Form::Raw => (0, 0),
+        let functions = match form {
+            Form::Symbolized(frames) => frames.resolved.names().function_count(),
+            Form::Raw => 0,
         };
         let mut tables = Self {
             part: proto::Profile::default(),
@@ -58,8 +58,9 @@ impl<'a> Tables<'a> {
             strings: Interned::new(),
             text: PageVec::new(),
             functions: 0,
-            by_index: vec![0; functions],
-            locations: BySite::with_capacity_and_hasher(addresses + 64, Default::default()),
+            by_index: PageVec::collect(iter::repeat_n(0, functions)),
+            location_count: 0,
+            locations: BySite::default(),
             mappings,
             form,
         };
@@ -151,13 +152,13 @@ impl<'a> Tables<'a> {
     /// The function of a line, made once.
     fn function_at(&mut self, line: &Line, frames: &'a Frames) -> Option<u64> {
         let index = line.function as usize;
-        match self.by_index.get(index) {
+        match self.by_index.as_slice().get(index) {
             Some(0) => {}
             known => return known.copied(),
         }
         let function = frames.resolved.names().function(line)?;
         let id = self.function(function.name, function.file);
-        if let Some(known) = self.by_index.get_mut(index) {
+        if let Some(known) = self.by_index.as_mut_slice().get_mut(index) {
             *known = id;
         }
         Some(id)
@@ -167,7 +168,7 @@ impl<'a> Tables<'a> {
     pub(super) fn pseudo(&mut self, pseudo: Pseudo) -> u64 {
         let address = pseudo.address();
         let key = Site::nowhere(ReturnAddress(address as usize));
-        if let Some(id) = self.locations.get(&key) {
+        if let Some(id) = self.locations.get(key) {
             return *id;
         }
         let function_id = self.function(pseudo.name(), "");
@@ -184,7 +185,7 @@ impl<'a> Tables<'a> {
 
     /// The location of a frame of code.
     pub(super) fn location(&mut self, frame: Site) -> u64 {
-        if let Some(id) = self.locations.get(&frame) {
+        if let Some(id) = self.locations.get(frame) {
             return *id;
         }
         let mappings = self.mappings;
@@ -222,7 +223,8 @@ impl<'a> Tables<'a> {
     }
 
     fn add(&mut self, key: Site, address: u64, mapping_id: u64, line: Vec<proto::Line>) -> u64 {
-        let id = self.locations.len() as u64 + 1;
+        self.location_count += 1;
+        let id = self.location_count;
         self.part.location.push(proto::Location {
             id,
             mapping_id,
@@ -230,7 +232,8 @@ impl<'a> Tables<'a> {
             line,
             is_folded: false,
         });
-        self.locations.insert(key, id);
+        // Without memory for it the location comes once more.
+        let _ = self.locations.insert(key, id);
         id
     }
 }

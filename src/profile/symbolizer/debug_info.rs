@@ -24,7 +24,7 @@ const STACK: usize = 2 << 20;
 /// file cannot be read or is not what runs, nor for any if the system has no thread to spare: the next profile tries
 /// again.
 pub(in crate::profile) fn look_up(
-    addresses: &[(ReturnAddress, Arc<Mapping>)],
+    addresses: &[(ReturnAddress, &Arc<Mapping>)],
     headroom: u64,
     found: &mut (dyn FnMut(usize, Vec<Found>, Depth) + Send),
 ) {
@@ -37,7 +37,7 @@ pub(in crate::profile) fn look_up(
 /// Hands `named` the index and the linker's name of each of `addresses`, sorted; those that have none are left out.
 #[cfg(feature = "http")]
 pub(in crate::profile) fn linker_names(
-    addresses: &[(ReturnAddress, Arc<Mapping>)],
+    addresses: &[(ReturnAddress, &Arc<Mapping>)],
     named: &mut (dyn FnMut(usize, &str) + Send),
 ) {
     for_each_file(addresses, |file, image| {
@@ -56,10 +56,12 @@ struct OneFile<'a> {
     wanted: Vec<Wanted>,
 }
 
-fn files(addresses: &[(ReturnAddress, Arc<Mapping>)]) -> impl Iterator<Item = OneFile<'_>> {
+fn files<'a>(
+    addresses: &'a [(ReturnAddress, &'a Arc<Mapping>)],
+) -> impl Iterator<Item = OneFile<'a>> {
     let mut nth = 0;
     addresses
-        .chunk_by(|one, next| Arc::ptr_eq(&one.1, &next.1))
+        .chunk_by(|one, next| Arc::ptr_eq(one.1, next.1))
         .filter_map(move |of_one| {
             let (_, mapping) = of_one.first()?;
             let wanted = of_one.iter().map(|(address, _)| {
@@ -98,7 +100,7 @@ fn with_image(file: &OneFile<'_>, work: &mut impl FnMut(&OneFile<'_>, &Image<'_>
 }
 
 fn for_each_file(
-    addresses: &[(ReturnAddress, Arc<Mapping>)],
+    addresses: &[(ReturnAddress, &Arc<Mapping>)],
     mut work: impl FnMut(&OneFile<'_>, &Image<'_>) + Send,
 ) {
     if addresses.is_empty() {

@@ -7,7 +7,7 @@ use crate::profile::mappings::Mapping;
 use crate::stack::ReturnAddress;
 
 pub(in crate::profile) fn look_up(
-    _addresses: &[(ReturnAddress, Arc<Mapping>)],
+    _addresses: &[(ReturnAddress, &Arc<Mapping>)],
     _headroom: u64,
     _found: &mut (dyn FnMut(usize, Vec<Found>, Depth) + Send),
 ) {
@@ -15,7 +15,7 @@ pub(in crate::profile) fn look_up(
 
 #[cfg(feature = "http")]
 pub(in crate::profile) fn linker_names(
-    _addresses: &[(ReturnAddress, Arc<Mapping>)],
+    _addresses: &[(ReturnAddress, &Arc<Mapping>)],
     _named: &mut (dyn FnMut(usize, &str) + Send),
 ) {
 }

@@ -10,7 +10,7 @@ use super::{Depth, Found, look_up};
 use crate::profile::mappings::{Mapping, Mappings};
 use crate::stack::ReturnAddress;
 
-fn ours(addresses: &[(ReturnAddress, Arc<Mapping>)], headroom: u64) -> Vec<(Vec<Found>, Depth)> {
+fn ours(addresses: &[(ReturnAddress, &Arc<Mapping>)], headroom: u64) -> Vec<(Vec<Found>, Depth)> {
     let mut all = vec![(Vec::new(), Depth::DebugInfo); addresses.len()];
     look_up(addresses, headroom, &mut |nth, found, depth| {
         assert!(all[nth].0.is_empty());
@@ -24,7 +24,7 @@ fn ours(addresses: &[(ReturnAddress, Arc<Mapping>)], headroom: u64) -> Vec<(Vec<
 fn without_headroom_names_come_from_the_symbol_table() {
     let mappings = Mappings::read();
     let here = ours as *const () as usize;
-    let mapping = mappings.find(here).unwrap().1.clone();
+    let mapping = mappings.find(here).unwrap().1;
     let address = [(ReturnAddress(here + 1), mapping)];
     let [(short, depth)] = &ours(&address, 1 << 20)[..] else {
         panic!("one answer");

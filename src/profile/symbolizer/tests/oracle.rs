@@ -33,11 +33,11 @@ fn oracle(address: ReturnAddress) -> Vec<Found> {
 }
 
 /// Addresses all over a mapping.
-fn spread(mapping: &Arc<Mapping>) -> Vec<(ReturnAddress, Arc<Mapping>)> {
+fn spread(mapping: &Arc<Mapping>) -> Vec<(ReturnAddress, &Arc<Mapping>)> {
     let step = ((mapping.limit - mapping.start) / ADDRESSES).max(1);
     (mapping.start + 1..mapping.limit)
         .step_by(step)
-        .map(|address| (ReturnAddress(address), mapping.clone()))
+        .map(|address| (ReturnAddress(address), mapping))
         .collect()
 }
 

@@ -92,7 +92,7 @@ fn build(
     // First in the string table: one consumer renumbers the table without the default sample type.
     let sample_type = SAMPLE_TYPES.map(|named| tables.value_type(named)).to_vec();
     let period_type = tables.value_type(("space", "bytes"));
-    let label = tables.string("bytes");
+    let [bytes, age] = ["bytes", "age"].map(|key| tables.string(key));
     let mut written = 0;
     for record in &kept.records {
         if tables.is_nearly_full() {
@@ -106,11 +106,16 @@ fn build(
         let sample = proto::Sample {
             location_id: locations(record, &mut tables, frames),
             value: estimate.in_order().to_vec(),
-            label: record
-                .size()
-                .map(|size| bytes_label(label, size))
-                .into_iter()
-                .collect(),
+            label: {
+                let size = record.size().map(|size| bytes_label(bytes, size));
+                let age = record.age().map(|class| proto::Label {
+                    key: age,
+                    str: tables.string(class.label()),
+                    num: 0,
+                    num_unit: 0,
+                });
+                size.into_iter().chain(age).collect()
+            },
         };
         tables.add_sample(sample);
     }
@@ -192,6 +197,11 @@ fn comments(profile: &HeapProfile, kept: &Kept<'_>, frames: &Frames) -> Vec<Stri
         profile.total().inuse_space,
         profile.inuse_space_error()
     ));
+    if let Some(min_age) = profile.min_age() {
+        comments.push(format!(
+            "only what is in use and has lived for {min_age:?} or longer; alloc_objects and alloc_space are of the same objects"
+        ));
+    }
     comments.extend(stats.losses());
     if kept.folded_records > 0 {
         comments.push(format!(

@@ -323,13 +323,10 @@ pub(crate) fn buckets() -> impl Iterator<Item = &'static Bucket> {
 }
 
 /// A sampled block that is alive.
-#[allow(dead_code, reason = "for the profiles by age, which come next")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LiveRecord {
     /// None if a limit has folded it.
     pub(crate) bucket: Option<&'static Bucket>,
-    /// Mean bytes between samples when it was sampled.
-    pub(crate) rate: usize,
     /// Since it was allocated or, if that came later, reallocated. Too short by less than a tenth of a second, and too
     /// long by 10 ms at most.
     pub(crate) age: Duration,
@@ -339,17 +336,15 @@ pub(crate) struct LiveRecord {
 ///
 /// Read while blocks come and go: one that does meanwhile may or may not be there, and so may one that is inside the inner
 /// allocator's `realloc`. Ages are those at the call.
-#[allow(dead_code, reason = "as above")]
 pub(crate) fn live_records() -> impl Iterator<Item = LiveRecord> {
     let now = Now::read();
     RECORD.live.records().map(move |shown| {
-        let payload = Payload::unpack(shown.payload);
-        let (bucket, rate) = match payload {
-            Payload::Bucket(bucket) => (Some(bucket), bucket.rate()),
-            Payload::Folded { rate } => (None, rate),
+        let bucket = match Payload::unpack(shown.payload) {
+            Payload::Bucket(bucket) => Some(bucket),
+            Payload::Folded { .. } => None,
         };
         let age = now.map_or(Duration::ZERO, |now| shown.birth.age(now));
-        LiveRecord { bucket, rate, age }
+        LiveRecord { bucket, age }
     })
 }
 

@@ -30,10 +30,10 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Pieces {
     let mut kept = budget::keep(profile.records(), limits.profile_samples);
     let mut mappings = all_mappings();
     mappings.forget_unused(|mappings| {
-        let sites = sites(&kept.records, mappings);
+        let sites = sites(kept.records.as_slice(), mappings);
         sites.map(|site| site.mapping).collect()
     });
-    let frames = frames_of(&kept.records, &mappings, view.symbolize);
+    let frames = frames_of(kept.records.as_slice(), &mappings, view.symbolize);
     let form = if view.symbolize {
         Form::Symbolized(&frames)
     } else {
@@ -41,7 +41,7 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Pieces {
     };
     loop {
         // Without entries it is as small as it can be.
-        let limit = match kept.records.len() {
+        let limit = match kept.records.as_slice().len() {
             0 => usize::MAX,
             _ => limits.profile_bytes,
         };
@@ -94,7 +94,7 @@ fn build(
     let period_type = tables.value_type(("space", "bytes"));
     let [bytes, age] = ["bytes", "age"].map(|key| tables.string(key));
     let mut written = 0;
-    for record in &kept.records {
+    for record in kept.records.as_slice() {
         if tables.is_nearly_full() {
             break;
         }
@@ -119,7 +119,7 @@ fn build(
         };
         tables.add_sample(sample);
     }
-    if written < kept.records.len() {
+    if written < kept.records.as_slice().len() {
         kept.fold_from(written);
     }
     if let Some(folded) = kept.folded.filter(|folded| !folded.estimate().is_zero()) {

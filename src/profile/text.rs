@@ -29,11 +29,16 @@ pub(super) fn write(profile: &HeapProfile) -> Pieces {
     let mut kept = budget::keep(profile.records(), record::limits().profile_samples);
     // Go's order: the largest last.
     kept.records
-        .sort_by_key(|record| record.sampled().inuse_space);
-    let frames = frames_of(&kept.records, &mappings, true);
+        .as_mut_slice()
+        .sort_unstable_by_key(|record| record.sampled().inuse_space);
+    let frames = frames_of(kept.records.as_slice(), &mappings, true);
     let mut pieces = Pieces::default();
     let mut out = String::new();
-    let total = kept.records.iter().map(|record| record.sampled());
+    let total = kept
+        .records
+        .as_slice()
+        .iter()
+        .map(|record| record.sampled());
     let total = total
         .chain(kept.folded.map(|folded| folded.sampled()))
         .fold(HeapValues::default(), Add::add);
@@ -54,7 +59,7 @@ pub(super) fn write(profile: &HeapProfile) -> Pieces {
         values(&mut out, folded);
         pseudo(&mut out, Pseudo::Truncated, None);
     }
-    for record in kept.records {
+    for record in kept.records.as_slice() {
         values(&mut out, record);
         stack(&mut out, record, &frames, &mappings);
         pieces.add(out.as_bytes());

@@ -305,7 +305,7 @@ impl HeapProfile {
     /// profile of what was ever allocated, and by now mostly freed, would say nothing about age. Of what a limit has
     /// folded, the share of its objects that are as old is taken of its bytes too.
     ///
-    /// Takes some 30 ns for each live record more than [`capture`](Self::capture), with one for each 512 KiB in use at
+    /// Takes 5 to 30 ns for each live record more than [`capture`](Self::capture), with one for each 512 KiB in use at
     /// the default rate, and 120 bytes a bucket while it is at it; no thread is stopped and none waits. Reallocations that
     /// are under way are missing.
     ///

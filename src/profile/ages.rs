@@ -185,3 +185,98 @@ impl Counts {
             .filter(|(_, count)| *count > 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::SplitMix;
+
+    #[test]
+    fn each_age_has_one_class_whose_label_is_no_part_of_another() {
+        let labels: Vec<&str> = CLASSES.iter().map(|(label, _)| *label).collect();
+        for (nth, (label, begin)) in CLASSES.into_iter().enumerate() {
+            assert_eq!(AgeClass::of(Duration::from_secs(begin)).label(), label);
+            if let Some(before) = nth.checked_sub(1) {
+                let just_before = Duration::from_secs(begin) - Duration::from_nanos(1);
+                assert_eq!(AgeClass::of(just_before).label(), labels[before]);
+            }
+            let others = labels.iter().chain(&["freed"]);
+            assert_eq!(others.filter(|other| other.contains(label)).count(), 1);
+        }
+        assert_eq!(AgeClass::of(Duration::MAX).label(), ">=24h");
+        assert_eq!(AgeClass::FREED.label(), "freed");
+        assert!(AgeClass::of(Duration::MAX) < AgeClass::FREED);
+    }
+
+    /// Whatever came and went between the reading of the records and that of the bucket's own counts.
+    #[test]
+    fn counts_settle_on_what_the_bucket_says() {
+        let mut random = SplitMix::new(11);
+        let mut next = |below: u64| random.next() % below;
+        for _ in 0..20_000 {
+            let counts = Counts {
+                too_young: next(3),
+                classes: std::array::from_fn(|_| next(3)),
+            };
+            let inuse = next(24);
+            let min_age =
+                [None, Some(Duration::ZERO), Some(Duration::from_secs(1))][next(3) as usize];
+            let by_class = true;
+            let settled = counts.settled(inuse, Ages { min_age, by_class });
+            let sum = |counts: Counts| counts.classes.iter().sum::<u64>();
+            assert_eq!(sum(settled) + settled.too_young, inuse, "{counts:?}");
+            let older = |counts: Counts| counts.classes[1..].to_vec();
+            if sum(counts) + counts.too_young <= inuse {
+                // What came is young.
+                assert_eq!(older(settled), older(counts));
+                let expects_all = min_age.unwrap_or_default().is_zero();
+                assert!(expects_all || sum(settled) == sum(counts));
+            } else {
+                // What went: of a class something is missing only if nothing younger is left.
+                let classes = settled.classes.iter().zip(&counts.classes);
+                let missing = classes.map(|(settled, counts)| counts - settled);
+                let last = missing
+                    .collect::<Vec<_>>()
+                    .iter()
+                    .rposition(|missing| *missing > 0);
+                let last = last.unwrap_or(0);
+                assert_eq!(
+                    settled.classes[..last].iter().sum::<u64>(),
+                    0,
+                    "{counts:?}, {settled:?}"
+                );
+            }
+            let shown: Vec<_> = settled.oldest_first().collect();
+            assert!(shown.is_sorted_by(|one, next| one.0 > next.0));
+            assert_eq!(
+                shown.iter().map(|(_, count)| count).sum::<u64>(),
+                sum(settled)
+            );
+        }
+    }
+
+    #[test]
+    fn a_census_counts_by_bucket_class_and_age() {
+        let minute = Duration::from_secs(60);
+        let mut census = Census {
+            ages: Ages {
+                min_age: Some(minute),
+                by_class: true,
+            },
+            buckets: Interned::new(),
+        };
+        for nth in 0..30_000_usize {
+            let age = minute * (nth % 3) as u32 * 15;
+            census.count(nth % 10_000 * 8, age).expect("memory");
+        }
+        assert_eq!(census.buckets.len(), 10_000);
+        for (bucket, counts) in census.buckets.iter() {
+            let sum = counts.classes.iter().sum::<u64>();
+            assert_eq!((counts.too_young, sum), (1, 2), "{bucket}: {counts:?}");
+            assert_eq!(
+                counts.classes[2], 2,
+                "ten minutes or more, less than an hour"
+            );
+        }
+    }
+}

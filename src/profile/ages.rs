@@ -105,7 +105,7 @@ pub(super) struct Counts {
     classes: [u64; CLASSES.len()],
 }
 
-/// The live records of every bucket by age, in pages of its own: 120 bytes a bucket.
+/// The live records of every bucket by age, in pages of its own: some 100 bytes a bucket.
 #[derive(Debug)]
 pub(super) struct Census {
     ages: Ages,

@@ -306,7 +306,7 @@ impl HeapProfile {
     /// folded, the share of its objects that are as old is taken of its bytes too.
     ///
     /// Takes 5 to 45 ns for each live record more than [`capture`](Self::capture), with one for each 512 KiB in use at
-    /// the default rate, and 120 bytes a bucket while it is at it; no thread is stopped and none waits. Reallocations that
+    /// the default rate, and some 100 bytes a bucket while it is at it; no thread is stopped and none waits. Reallocations that
     /// are under way are missing.
     ///
     /// # Errors

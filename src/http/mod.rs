@@ -20,10 +20,12 @@ mod connection;
 mod date;
 mod deadline;
 mod delta;
+mod duration;
 mod gate;
 mod head;
 mod host;
 mod index;
+mod labels;
 mod limits;
 mod listener;
 #[cfg(any(test, fuzzing))]

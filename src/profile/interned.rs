@@ -61,6 +61,10 @@ impl<T: Copy> Interned<T> {
         self.entries.as_slice().get(nth as usize)
     }
 
+    pub(super) fn get_mut(&mut self, nth: u32) -> Option<&mut T> {
+        self.entries.as_mut_slice().get_mut(nth as usize)
+    }
+
     pub(super) fn find(&self, hash: u64, is_meant: impl Fn(&T) -> bool) -> Option<u32> {
         let slots = self.slots.as_slice();
         let mask = slots.len().checked_sub(1)?;

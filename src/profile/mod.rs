@@ -6,6 +6,7 @@
 //!                                                      └──────────▶ text
 //! ```
 
+mod ages;
 mod bare_thread;
 mod budget;
 mod by_site;
@@ -50,6 +51,9 @@ use self::shims::KnownShims;
 use self::symbols::Symbols;
 use crate::record::{self, Suspended};
 
+pub use self::ages::AgeClass;
+#[cfg(feature = "http")]
+pub(crate) use self::ages::Ages;
 #[cfg(feature = "http")]
 pub(crate) use self::empty::empty_pprof;
 #[cfg(feature = "http")]

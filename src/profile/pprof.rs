@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::ages;
 use super::budget::{self, Kept};
 use super::encoder::Encoder;
 use super::frames::{Frames, Pseudo};
@@ -30,10 +31,10 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Pieces {
     let mut kept = budget::keep(profile.records(), limits.profile_samples);
     let mut mappings = all_mappings();
     mappings.forget_unused(|mappings| {
-        let sites = sites(&kept.records, mappings);
+        let sites = sites(kept.records.as_slice(), mappings);
         sites.map(|site| site.mapping).collect()
     });
-    let frames = frames_of(&kept.records, &mappings, view.symbolize);
+    let frames = frames_of(kept.records.as_slice(), &mappings, view.symbolize);
     let form = if view.symbolize {
         Form::Symbolized(&frames)
     } else {
@@ -41,7 +42,7 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Pieces {
     };
     loop {
         // Without entries it is as small as it can be.
-        let limit = match kept.records.len() {
+        let limit = match kept.records.as_slice().len() {
             0 => usize::MAX,
             _ => limits.profile_bytes,
         };
@@ -92,9 +93,9 @@ fn build(
     // First in the string table: one consumer renumbers the table without the default sample type.
     let sample_type = SAMPLE_TYPES.map(|named| tables.value_type(named)).to_vec();
     let period_type = tables.value_type(("space", "bytes"));
-    let label = tables.string("bytes");
+    let [bytes, age] = ["bytes", "age"].map(|key| tables.string(key));
     let mut written = 0;
-    for record in &kept.records {
+    for record in kept.records.as_slice() {
         if tables.is_nearly_full() {
             break;
         }
@@ -106,15 +107,20 @@ fn build(
         let sample = proto::Sample {
             location_id: locations(record, &mut tables, frames),
             value: estimate.in_order().to_vec(),
-            label: record
-                .size()
-                .map(|size| bytes_label(label, size))
-                .into_iter()
-                .collect(),
+            label: {
+                let size = record.size().map(|size| bytes_label(bytes, size));
+                let age = record.age().map(|class| proto::Label {
+                    key: age,
+                    str: tables.string(class.label()),
+                    num: 0,
+                    num_unit: 0,
+                });
+                size.into_iter().chain(age).collect()
+            },
         };
         tables.add_sample(sample);
     }
-    if written < kept.records.len() {
+    if written < kept.records.as_slice().len() {
         kept.fold_from(written);
     }
     if let Some(folded) = kept.folded.filter(|folded| !folded.estimate().is_zero()) {
@@ -192,6 +198,12 @@ fn comments(profile: &HeapProfile, kept: &Kept<'_>, frames: &Frames) -> Vec<Stri
         profile.total().inuse_space,
         profile.inuse_space_error()
     ));
+    if let Some(min_age) = profile.min_age() {
+        comments.push(format!(
+            "only what is in use and has lived for {} or longer; alloc_objects and alloc_space are of the same objects",
+            ages::shown(min_age)
+        ));
+    }
     comments.extend(stats.losses());
     if kept.folded_records > 0 {
         comments.push(format!(

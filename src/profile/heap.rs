@@ -455,6 +455,7 @@ impl HeapProfile {
         let view = PprofView {
             default_sample_type: DefaultSampleType::Unset,
             symbolize: true,
+            types: false,
         };
         let _own = Suspended::new();
         let parts = pprof::write(self, view);
@@ -562,6 +563,8 @@ pub(crate) struct PprofView {
     pub(crate) default_sample_type: DefaultSampleType,
     /// Whether names are resolved in this process (`?symbolize=0` says no).
     pub(crate) symbolize: bool,
+    /// Whether samples are labelled with what is stored in what they allocated (`?label=type`).
+    pub(crate) types: bool,
 }
 
 /// What a profile's `default_sample_type` is.

@@ -1,0 +1,102 @@
+//! What is stored in an allocated block: the type, as the functions of the library say that allocated it.
+//!
+//! ```text
+//! symbolizer ─▶ Said (what one function says) ─▶ names ─▶ of_levels (what a stack says) ─▶ label `type`
+//! ```
+
+mod arguments;
+mod path;
+mod rules;
+
+pub(super) use self::rules::{Code, Reach};
+
+/// What a function of the library says of the memory that it allocates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Said {
+    /// The type that is stored there; of a function that is `Code::Tiny` none.
+    pub(super) label: String,
+    pub(super) reach: Reach,
+    pub(super) code: Code,
+}
+
+/// What a function says; `demangled` is its linker's name, `name` the one in debug information. None for most.
+pub(super) fn said(demangled: &str, name: &str) -> Option<Said> {
+    let (of_type, of_trait) = path::paths(demangled);
+    // A program's own trait may be implemented for the library's types.
+    if !of_trait.is_empty() && !path::is_of_library(&of_trait) {
+        return None;
+    }
+    if rules::is_tiny(&of_type) {
+        return Some(Said {
+            label: String::new(),
+            reach: Reach::Own,
+            code: Code::Tiny,
+        });
+    }
+    let (holds, reach) = rules::rule(&of_type).or_else(|| rules::rule(&of_trait))?;
+    Some(Said {
+        label: rules::label(holds, name)?,
+        reach,
+        code: rules::code(holds, [&of_type, &of_trait]),
+    })
+}
+
+/// One function of a stack.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Level<'a> {
+    /// It belongs to the library.
+    pub(super) is_runtime: bool,
+    /// It is not inlined into another.
+    pub(super) is_outermost: bool,
+    /// No other is inlined into it where it calls the next.
+    pub(super) is_innermost: bool,
+    /// The function whose machine code it is in, itself or the one that it is inlined into, belongs to the library.
+    pub(super) is_in_runtime: bool,
+    pub(super) said: Option<(&'a str, Reach, Code)>,
+}
+
+/// The type that is stored in what a stack has allocated, `levels` from the leaf. None where the stack does not prove it.
+///
+/// Names of functions in machine code can be wrong: an optimizer merges functions that are equal, as `grow_one` is for
+/// all types of one size, and keeps one's name. So a function of the library is believed
+///
+/// - where it is inlined into a function of the program's, whose name is shown in the profile as well,
+/// - where code was not optimized, as far as the stack shows,
+/// - where what it says does not depend on the instance.
+///
+/// What others say must be said again, further out, by one that is believed. Of two that say different things the outer
+/// is right if nothing but its own memory can be allocated while it runs; if elements can, either may be.
+pub(super) fn of_levels<'a>(levels: impl Iterator<Item = Level<'a>>) -> Option<&'a str> {
+    let mut found: Option<(&str, bool)> = None;
+    let mut is_unoptimized = false;
+    for level in levels {
+        if !level.is_runtime && level.said.is_none() {
+            break;
+        }
+        let Some((label, reach, code)) = level.said else {
+            continue;
+        };
+        let has_own_code = level.is_outermost && level.is_innermost;
+        is_unoptimized |=
+            has_own_code && code == Code::Forwards || level.is_outermost && code == Code::Tiny;
+        if code == Code::Tiny {
+            continue;
+        }
+        let is_believed = !level.is_in_runtime || is_unoptimized || code == Code::Constant;
+        found = match (found, reach) {
+            (Some((inner, was_believed)), _) if inner == label => {
+                Some((inner, was_believed || is_believed))
+            }
+            (_, Reach::Own) => Some((label, is_believed)),
+            (None, Reach::Elements) => None,
+            (Some((inner, true)), Reach::Elements) => Some((inner, true)),
+            (Some((_, false)), Reach::Elements) => return None,
+        };
+    }
+    found
+        .filter(|(_, is_believed)| *is_believed)
+        .map(|(label, _)| label)
+}
+
+#[cfg(test)]
+mod tests;

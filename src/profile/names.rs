@@ -223,10 +223,10 @@ mod tests {
                 function: format!("svc::function_{}", nth / 3 + inlined),
                 file: format!("file_{}.rs", nth % 7),
                 line: nth as u32,
-                said: (nth % 5 == 0).then(|| Said {
+                said: (nth.is_multiple_of(5)).then(|| Said {
                     label: format!("svc::Type{}", nth % 11),
                     reach: Reach::Own,
-                    code: if nth % 2 == 0 {
+                    code: if nth.is_multiple_of(2) {
                         Code::Shared
                     } else {
                         Code::Constant

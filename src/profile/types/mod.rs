@@ -4,11 +4,43 @@
 //! symbolizer ─▶ Said (what one function says) ─▶ names ─▶ of_levels (what a stack says) ─▶ label `type`
 //! ```
 
+#[cfg(feature = "symbolize")]
 mod arguments;
+#[cfg(feature = "symbolize")]
 mod path;
+#[cfg(feature = "symbolize")]
 mod rules;
 
-pub(super) use self::rules::{Code, Reach};
+/// What else may allocate while such a function runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    not(feature = "symbolize"),
+    allow(dead_code, reason = "without the feature nothing is said")
+)]
+pub(super) enum Reach {
+    /// Nothing: whatever is allocated, it is what the function says.
+    Own,
+    /// The elements: their `clone`, their iterator. Then the function further inside says what it is.
+    Elements,
+}
+
+/// What is known of a function's machine code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    not(feature = "symbolize"),
+    allow(dead_code, reason = "without the feature nothing is said")
+)]
+pub(super) enum Code {
+    /// An optimizer may have merged it with that of another instance that works on a type of the same layout, and kept the
+    /// other's name.
+    Shared,
+    /// What it says does not depend on arguments.
+    Constant,
+    /// So little that every optimizer inlines it: where it has code of its own, it was not optimized, nor was its caller.
+    Tiny,
+    /// It does nothing but call another, which does nothing else: where neither is inlined, they were not optimized.
+    Forwards,
+}
 
 /// What a function of the library says of the memory that it allocates.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +52,7 @@ pub(super) struct Said {
 }
 
 /// What a function says; `demangled` is its linker's name, `name` the one in debug information. None for most.
+#[cfg(feature = "symbolize")]
 pub(super) fn said(demangled: &str, name: &str) -> Option<Said> {
     let (of_type, of_trait) = path::paths(demangled);
     // A program's own trait may be implemented for the library's types.
@@ -98,5 +131,5 @@ pub(super) fn of_levels<'a>(levels: impl Iterator<Item = Level<'a>>) -> Option<&
         .map(|(label, _)| label)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "symbolize"))]
 mod tests;

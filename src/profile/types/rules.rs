@@ -4,7 +4,7 @@
 //! A container's buffer, table or node has the type of what the program stores in it: `T` of a `Vec<T>`, `(K, V)` of a map,
 //! `T` of a set, and not that of the library's node around it.
 
-use super::arguments;
+use super::{Code, Reach, arguments};
 
 /// What of a function's arguments is the type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,29 +21,6 @@ pub(super) enum Holds {
     Text,
     /// Members of a JSON object.
     Members,
-}
-
-/// What else may allocate while such a function runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Reach {
-    /// Nothing: whatever is allocated, it is what the function says.
-    Own,
-    /// The elements: their `clone`, their iterator. Then the function further inside says what it is.
-    Elements,
-}
-
-/// What is known of a function's machine code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Code {
-    /// An optimizer may have merged it with that of another instance that works on a type of the same layout, and kept the
-    /// other's name.
-    Shared,
-    /// What it says does not depend on arguments.
-    Constant,
-    /// So little that every optimizer inlines it: where it has code of its own, it was not optimized, nor was its caller.
-    Tiny,
-    /// It does nothing but call another, which does nothing else: where neither is inlined, they were not optimized.
-    Forwards,
 }
 
 /// Functions that are `Code::Tiny`.

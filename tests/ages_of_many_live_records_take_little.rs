@@ -29,14 +29,12 @@ static ALLOC: OfOneSize = OfOneSize;
 // SAFETY: the wrapper, or what it wraps: both take back what either gave.
 unsafe impl GlobalAlloc for OfOneSize {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's contract.
-        unsafe {
-            if layout.size() == SIZE {
-                WRAPPER.alloc(layout)
-            } else {
-                System.alloc(layout)
-            }
+        if layout.size() == SIZE {
+            // SAFETY: the caller's contract.
+            return unsafe { WRAPPER.alloc(layout) };
         }
+        // SAFETY: the caller's contract.
+        unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller's contract.

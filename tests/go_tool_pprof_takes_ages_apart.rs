@@ -104,6 +104,6 @@ fn go_tool_pprof_takes_ages_apart() {
         top.contains("::fill_cache") && !top.contains("::answer_requests"),
         "{top}"
     );
-    assert!(top.contains("has lived for 600s"), "in the legend: {top}");
+    assert!(top.contains("has lived for 10m"), "in the legend: {top}");
     drop((cache, answers));
 }

@@ -141,7 +141,7 @@ fn text_by_age(addr: SocketAddr) {
     );
     assert!(!text.contains(&format!(": {} [", 2 * YOUNG)), "{text}");
     assert!(
-        text.contains("only of what is in use and has lived for 600s"),
+        text.contains("only of what is in use and has lived for 10m"),
         "{text}"
     );
     let text = heap(addr, "debug=1&label=age").text();

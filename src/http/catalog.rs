@@ -84,7 +84,8 @@ pub(super) const CATALOG: &[Entry] = &[
     Entry {
         name: "heap",
         description: "A sampling of memory allocations of live objects. There is no garbage collector here: the gc \
-                      GET parameter is accepted and does nothing.",
+                      GET parameter is accepted and does nothing. min_age=10m keeps what has lived as long, \
+                      label=age splits everything by age.",
         content: Content::Profile(Source::Memory(DefaultSampleType::Unset)),
     },
     Entry {

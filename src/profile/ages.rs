@@ -79,6 +79,23 @@ impl Ages {
     }
 }
 
+/// As one writes an age in a request: `1h30m`. What is not whole seconds is written as Rust does.
+pub(super) fn shown(age: Duration) -> String {
+    let seconds = age.as_secs();
+    if age.subsec_nanos() > 0 || seconds == 0 {
+        return format!("{age:?}");
+    }
+    let parts = [
+        (seconds / HOUR, "h"),
+        (seconds / MINUTE % 60, "m"),
+        (seconds % 60, "s"),
+    ];
+    let parts = parts.iter().filter(|(count, _)| *count > 0);
+    parts
+        .map(|(count, unit)| format!("{count}{unit}"))
+        .collect()
+}
+
 /// How many of a bucket's live records are how old.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Counts {
@@ -88,7 +105,7 @@ pub(super) struct Counts {
     classes: [u64; CLASSES.len()],
 }
 
-/// The live records of every bucket by age, in pages of its own: 120 bytes a bucket.
+/// The live records of every bucket by age, in pages of its own: some 100 bytes a bucket.
 #[derive(Debug)]
 pub(super) struct Census {
     ages: Ages,
@@ -208,6 +225,20 @@ mod tests {
         assert!(AgeClass::of(Duration::MAX) < AgeClass::FREED);
     }
 
+    #[test]
+    fn ages_are_shown_as_they_are_asked_for() {
+        for (millis, expected) in [
+            (0, "0ns"),
+            (90_000, "1m30s"),
+            (600_000, "10m"),
+            (3_601_000, "1h1s"),
+            (86_400_000, "24h"),
+            (1_500, "1.5s"),
+        ] {
+            assert_eq!(shown(Duration::from_millis(millis)), expected);
+        }
+    }
+
     /// Whatever came and went between the reading of the records and that of the bucket's own counts.
     #[test]
     fn counts_settle_on_what_the_bucket_says() {
@@ -270,7 +301,8 @@ mod tests {
             census.count(nth % 10_000 * 8, age).expect("memory");
         }
         assert_eq!(census.buckets.len(), 10_000);
-        for (bucket, counts) in census.buckets.iter() {
+        for nth in 0..10_000 {
+            let (bucket, counts) = census.buckets.get(nth).expect("one of them");
             let sum = counts.classes.iter().sum::<u64>();
             assert_eq!((counts.too_young, sum), (1, 2), "{bucket}: {counts:?}");
             assert_eq!(

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::ages;
 use super::budget::{self, Kept};
 use super::encoder::Encoder;
 use super::frames::{Frames, Pseudo};
@@ -215,7 +216,8 @@ fn comments(profile: &HeapProfile, kept: &Kept<'_>, frames: &Frames) -> Vec<Stri
     ));
     if let Some(min_age) = profile.min_age() {
         comments.push(format!(
-            "only what is in use and has lived for {min_age:?} or longer; alloc_objects and alloc_space are of the same objects"
+            "only what is in use and has lived for {} or longer; alloc_objects and alloc_space are of the same objects",
+            ages::shown(min_age)
         ));
     }
     comments.extend(stats.losses());

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::ops::Add;
 use std::time::Duration;
 
-use super::ages::AgeClass;
+use super::ages::{self, AgeClass};
 use super::all_mappings;
 use super::budget;
 use super::frames::{Frames, Pseudo};
@@ -221,7 +221,8 @@ fn tail(out: &mut String, stats: &MemStats, min_age: Option<Duration>) {
     if let Some(min_age) = min_age {
         let _ = writeln!(
             out,
-            "# the stacks above are only of what is in use and has lived for {min_age:?} or longer; these figures are of all"
+            "# the stacks above are only of what is in use and has lived for {} or longer; these figures are of all",
+            ages::shown(min_age)
         );
     }
     for loss in stats.profiler.losses() {

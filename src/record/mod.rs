@@ -332,7 +332,7 @@ pub(crate) struct LiveRecord {
     pub(crate) age: Duration,
 }
 
-/// All sampled blocks that are alive, in no particular order. Some 10 ns each; no thread is stopped and none waits.
+/// All sampled blocks that are alive, in no particular order. Some 5 ns each; no thread is stopped and none waits.
 ///
 /// Read while blocks come and go: one that does meanwhile may or may not be there, and so may one that is inside the inner
 /// allocator's `realloc`. Ages are those at the call.

@@ -45,7 +45,7 @@ struct Group {
 
 /// When the records in a group's slots were made.
 #[derive(Debug)]
-#[repr(C, align(4))]
+#[repr(transparent)]
 struct Births([AtomicU32; SLOTS]);
 
 /// A slot: the address of the block whose record is in it, the record's payload, and when it was made.

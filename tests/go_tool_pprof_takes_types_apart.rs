@@ -3,6 +3,7 @@
 #![cfg(all(feature = "http", feature = "symbolize"))]
 
 mod go_pprof;
+mod http_client;
 mod local_server;
 
 use std::collections::HashMap;
@@ -101,5 +102,9 @@ fn go_tool_pprof_takes_types_apart() {
     let both = format!("http://{addr}/debug/pprof/heap?label=age,type");
     assert_eq!(tags("type", &both).get(&session), Some(&f64::from(4 << 20)));
     assert!(tags("age", &both).contains_key("<1m"));
+
+    let text = http_client::get(addr, "/debug/pprof/heap?label=type&debug=1").text();
+    let labels = format!("# labels: {{\"type\":\"{session}\"}}");
+    assert!(text.contains(&labels), "{text}");
     drop(kept);
 }

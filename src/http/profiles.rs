@@ -57,7 +57,7 @@ pub(super) fn answer(
     };
     let body = match length {
         _ if asked.head_only => Pieces::default(),
-        None if is_text => text(source, ages)?,
+        None if is_text => text(source, ages, labels.of_type)?,
         None => snapshot(source, ages, names)?,
         Some(length) => growth(source, names, length, gone, limits)?,
     };
@@ -91,9 +91,9 @@ fn ages(query: Query<'_>, length: Option<Duration>) -> Result<Ages, Response> {
     Err(Response::refusal(400, &message))
 }
 
-fn text(source: Source, ages: Ages) -> Result<Pieces, Response> {
+fn text(source: Source, ages: Ages, types: bool) -> Result<Pieces, Response> {
     match source {
-        Source::Memory(_) => Ok(capture(ages)?.to_text()),
+        Source::Memory(_) => Ok(capture(ages)?.to_text(types)),
         Source::Nowhere(shape) => Ok(Pieces::of(shape.text.as_bytes())),
     }
 }

@@ -471,7 +471,7 @@ impl HeapProfile {
     /// # Errors
     /// [`Error::Write`] if `out` fails.
     pub fn write_text(&self, mut out: impl Write) -> Result<(), Error> {
-        let parts = self.to_text();
+        let parts = self.to_text(false);
         parts
             .iter()
             .try_for_each(|part| out.write_all(part))
@@ -484,9 +484,9 @@ impl HeapProfile {
         pprof::write(self, view)
     }
 
-    pub(crate) fn to_text(&self) -> Pieces {
+    pub(crate) fn to_text(&self, types: bool) -> Pieces {
         let _own = Suspended::new();
-        text::write(self)
+        text::write(self, types)
     }
 }
 

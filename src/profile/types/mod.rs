@@ -36,8 +36,10 @@ pub(super) enum Code {
     Shared,
     /// What it says does not depend on arguments.
     Constant,
-    /// So little that every optimizer inlines it: where it has code of its own, it was not optimized, nor was its caller.
-    Tiny,
+    /// The allocator's function behind `Outer`.
+    Inner,
+    /// It calls an `Inner`, and does nothing else: where neither is inlined, it was not optimized, nor was its caller.
+    Outer,
     /// It does nothing but call another, which does nothing else: where neither is inlined, they were not optimized.
     Forwards,
 }
@@ -45,7 +47,7 @@ pub(super) enum Code {
 /// What a function of the library says of the memory that it allocates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Said {
-    /// The type that is stored there; of a function that is `Code::Tiny` none.
+    /// The type that is stored there; none of the allocator's own functions.
     pub(super) label: String,
     pub(super) reach: Reach,
     pub(super) code: Code,
@@ -59,11 +61,11 @@ pub(super) fn said(demangled: &str, name: &str) -> Option<Said> {
     if !of_trait.is_empty() && !path::is_of_library(&of_trait) {
         return None;
     }
-    if rules::is_tiny(&of_type) {
+    if let Some(code) = rules::allocator(&of_type) {
         return Some(Said {
             label: String::new(),
             reach: Reach::Own,
-            code: Code::Tiny,
+            code,
         });
     }
     let (holds, reach) = rules::rule(&of_type).or_else(|| rules::rule(&of_trait))?;
@@ -101,18 +103,26 @@ pub(super) struct Level<'a> {
 /// is right if nothing but its own memory can be allocated while it runs; if elements can, either may be.
 pub(super) fn of_levels<'a>(levels: impl Iterator<Item = Level<'a>>) -> Option<&'a str> {
     let mut found: Option<(&str, bool)> = None;
-    let mut is_unoptimized = false;
+    let (mut is_inner_called, mut is_unoptimized) = (false, false);
+    // Whether all functions of the frame so far only call the next.
+    let mut all_forward = true;
     for level in levels {
+        let forwards = matches!(level.said, Some((_, _, Code::Forwards)));
+        all_forward = forwards && (level.is_innermost || all_forward);
         if !level.is_runtime && level.said.is_none() {
             break;
         }
         let Some((label, reach, code)) = level.said else {
             continue;
         };
-        let has_own_code = level.is_outermost && level.is_innermost;
-        is_unoptimized |=
-            has_own_code && code == Code::Forwards || level.is_outermost && code == Code::Tiny;
-        if code == Code::Tiny {
+        let proves = match code {
+            Code::Forwards => level.is_outermost && all_forward,
+            Code::Outer => level.is_outermost && is_inner_called,
+            _ => false,
+        };
+        is_unoptimized |= proves;
+        if matches!(code, Code::Inner | Code::Outer) {
+            is_inner_called |= code == Code::Inner && level.is_outermost;
             continue;
         }
         let is_believed = !level.is_in_runtime || is_unoptimized || code == Code::Constant;

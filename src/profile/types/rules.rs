@@ -23,40 +23,33 @@ pub(super) enum Holds {
     Members,
 }
 
-/// Functions that are `Code::Tiny`.
-const TINY: (&str, [&str; 4]) = (
-    "alloc::alloc::Global",
-    [
-        "alloc_impl_runtime",
-        "grow_impl_runtime",
-        "allocate",
-        "grow",
-    ],
-);
-
 /// Functions that are `Code::Forwards`.
-const FORWARDS: [&str; 12] = [
-    "alloc::vec::Vec::push",
-    "alloc::vec::Vec::insert",
-    "alloc::vec::Vec::from_iter",
-    "alloc::vec::Vec::with_capacity",
-    "alloc::collections::vec_deque::VecDeque::push_back",
-    "alloc::collections::vec_deque::VecDeque::push_front",
+const FORWARDS: [&str; 16] = [
+    "[]::to_vec",
+    "[]::to_vec_in",
     "alloc::collections::linked_list::LinkedList::push_back",
     "alloc::collections::linked_list::LinkedList::push_front",
-    "alloc::collections::btree::set::BTreeSet::insert",
+    "alloc::collections::vec_deque::VecDeque::push_back",
+    "alloc::collections::vec_deque::VecDeque::push_front",
+    "alloc::vec::Vec::clone",
+    "alloc::vec::Vec::extend",
+    "alloc::vec::Vec::push",
+    "alloc::vec::Vec::spec_extend",
+    "alloc::vec::Vec::with_capacity",
+    "alloc::vec::from_elem",
+    "core::iter::traits::iterator::Iterator::collect",
+    "std::collections::hash::map::HashMap::entry",
     "std::collections::hash::map::HashMap::insert",
     "std::collections::hash::set::HashSet::insert",
-    "core::iter::traits::iterator::Iterator::collect",
 ];
 
-/// Whether a function is `Code::Tiny`, by its path.
-pub(super) fn is_tiny(path: &str) -> bool {
-    let (owner, functions) = TINY;
-    let function = path
-        .strip_prefix(owner)
-        .and_then(|rest| rest.strip_prefix("::"));
-    function.is_some_and(|function| functions.contains(&function))
+/// What is known of the code of one of the allocator's functions, by its path.
+pub(super) fn allocator(path: &str) -> Option<Code> {
+    match path.strip_prefix("alloc::alloc::Global::")? {
+        "alloc_impl_runtime" | "grow_impl_runtime" => Some(Code::Inner),
+        "allocate" | "allocate_zeroed" | "grow" | "grow_zeroed" => Some(Code::Outer),
+        _ => None,
+    }
 }
 
 /// What is known of the code of a function that has a rule.

@@ -6,7 +6,8 @@ use super::*;
 type Frame<'a> = (&'a [Option<(&'a str, Reach, Code)>], bool);
 
 const NOTHING: Option<(&str, Reach, Code)> = None;
-const TINY: Option<(&str, Reach, Code)> = Some(("", Reach::Own, Code::Tiny));
+const INNER: Option<(&str, Reach, Code)> = Some(("", Reach::Own, Code::Inner));
+const OUTER: Option<(&str, Reach, Code)> = Some(("", Reach::Own, Code::Outer));
 
 fn own(label: &str) -> Option<(&str, Reach, Code)> {
     Some((label, Reach::Own, Code::Shared))
@@ -41,7 +42,7 @@ fn found<'a>(stack: &[Frame<'a>]) -> Option<&'a str> {
 #[test]
 fn the_program_s_own_frame_is_believed_and_merged_code_is_not() {
     let pushed: [Frame; 3] = [
-        (&[TINY, NOTHING], true),
+        (&[INNER, OUTER, NOTHING], true),
         (&[NOTHING, own("Twin")], true),
         (&[own("Session"), NOTHING], false),
     ];
@@ -89,14 +90,22 @@ fn where_elements_may_allocate_two_types_prove_none() {
 
 #[test]
 fn code_that_was_not_optimized_is_believed() {
-    let debug: [Frame; 3] = [
-        (&[NOTHING, TINY], true),
+    let debug: [Frame; 4] = [
+        (&[NOTHING, INNER], true),
+        (&[NOTHING, OUTER], true),
         (&[own("Session")], true),
         (&[NOTHING], false),
     ];
     assert_eq!(found(&debug), Some("Session"));
+    // Optimized for size, the one is not inlined, and the other is gone.
+    let small: [Frame; 3] = [
+        (&[NOTHING, INNER], true),
+        (&[own("Twin")], true),
+        (&[NOTHING], false),
+    ];
+    assert_eq!(found(&small), None);
     // Inlined as it is everywhere.
-    let optimized: [Frame; 2] = [(&[TINY, own("Session")], true), (&[NOTHING], false)];
+    let optimized: [Frame; 2] = [(&[INNER, OUTER, own("Session")], true), (&[NOTHING], false)];
     assert_eq!(found(&optimized), None);
     let forwarded: [Frame; 4] = [
         (&[NOTHING, own("Path")], true),

@@ -51,11 +51,7 @@ pub(super) fn split(arguments: &str) -> Option<Vec<&str>> {
             '[' => open.push(']'),
             '{' => open.push('}'),
             '>' if last == '-' => {}
-            '>' | ')' | ']' | '}' => {
-                if open.pop() != Some(letter) {
-                    return None;
-                }
-            }
+            '>' | ')' | ']' | '}' if open.pop() != Some(letter) => return None,
             ',' if open.is_empty() => {
                 parts.push(arguments.get(start..at)?.trim());
                 start = at + 1;

@@ -85,7 +85,7 @@ pub(super) const CATALOG: &[Entry] = &[
         name: "heap",
         description: "A sampling of memory allocations of live objects. There is no garbage collector here: the gc \
                       GET parameter is accepted and does nothing. min_age=10m keeps what has lived as long, \
-                      label=age splits everything by age.",
+                      label=age splits everything by age, label=type says what is stored in it, label=age,type both.",
         content: Content::Profile(Source::Memory(DefaultSampleType::Unset)),
     },
     Entry {

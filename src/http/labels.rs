@@ -1,4 +1,4 @@
-//! `?label=age`: which labels a profile's samples are to have, besides the size that they always have.
+//! `?label=age,type`: which labels a profile's samples are to have, besides the size that they always have.
 
 use super::duration::shown;
 use super::query::Query;
@@ -9,6 +9,8 @@ use super::response::Response;
 pub(super) struct Labels {
     /// How long the objects have lived: `<1m` to `>=24h`, or `freed`.
     pub(super) age: bool,
+    /// What is stored in what was allocated: the type, where the stack tells.
+    pub(super) of_type: bool,
 }
 
 impl Labels {
@@ -22,9 +24,10 @@ impl Labels {
         for name in value.split(',') {
             match name {
                 "age" => wanted.age = true,
+                "type" => wanted.of_type = true,
                 _ => {
                     let message = format!(
-                        "invalid value for \"label\": \"{}\" - must be age, as in label=age",
+                        "invalid value for \"label\": \"{}\" - must be age or type, as in label=age,type",
                         shown(name)
                     );
                     return Err(Response::refusal(400, &message));
@@ -41,13 +44,27 @@ mod tests {
 
     #[test]
     fn labels_are_known_or_refused() {
-        let age = Labels { age: true };
+        let age = Labels {
+            age: true,
+            of_type: false,
+        };
+        let of_type = Labels {
+            age: false,
+            of_type: true,
+        };
+        let both = Labels {
+            age: true,
+            of_type: true,
+        };
         for (raw, expected) in [
             ("", Labels::default()),
             ("label=", Labels::default()),
             ("label=age", age),
             ("label=age,age", age),
             ("label=%61ge", age),
+            ("label=type", of_type),
+            ("label=age,type", both),
+            ("label=type,age", both),
         ] {
             assert_eq!(Labels::wanted(Query::new(raw)), Ok(expected), "{raw}");
         }

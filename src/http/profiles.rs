@@ -18,6 +18,13 @@ const ALL: Ages = Ages {
     by_class: false,
 };
 
+/// What a profile's file says besides addresses and numbers.
+#[derive(Clone, Copy)]
+struct Names {
+    symbolize: bool,
+    types: bool,
+}
+
 /// What is asked of a profile.
 pub(super) struct Asked<'a> {
     pub(super) query: Query<'a>,
@@ -39,13 +46,20 @@ pub(super) fn answer(
         Source::Memory(_) => ages(query, length)?,
         Source::Nowhere(_) => ALL,
     };
+    let labels = match source {
+        Source::Memory(_) => Labels::wanted(query)?,
+        Source::Nowhere(_) => Labels::default(),
+    };
     let is_text = query.integer("debug") != 0;
-    let symbolize = query.value("symbolize") != "0";
+    let names = Names {
+        symbolize: query.value("symbolize") != "0",
+        types: labels.of_type,
+    };
     let body = match length {
         _ if asked.head_only => Pieces::default(),
-        None if is_text => text(source, ages)?,
-        None => snapshot(source, ages, symbolize)?,
-        Some(length) => growth(source, symbolize, length, gone, limits)?,
+        None if is_text => text(source, ages, labels.of_type)?,
+        None => snapshot(source, ages, names)?,
+        Some(length) => growth(source, names, length, gone, limits)?,
     };
     Ok(match length {
         None if is_text => Response::text(body),
@@ -77,23 +91,23 @@ fn ages(query: Query<'_>, length: Option<Duration>) -> Result<Ages, Response> {
     Err(Response::refusal(400, &message))
 }
 
-fn text(source: Source, ages: Ages) -> Result<Pieces, Response> {
+fn text(source: Source, ages: Ages, types: bool) -> Result<Pieces, Response> {
     match source {
-        Source::Memory(_) => Ok(capture(ages)?.to_text()),
+        Source::Memory(_) => Ok(capture(ages)?.to_text(types)),
         Source::Nowhere(shape) => Ok(Pieces::of(shape.text.as_bytes())),
     }
 }
 
-fn snapshot(source: Source, ages: Ages, symbolize: bool) -> Result<Pieces, Response> {
+fn snapshot(source: Source, ages: Ages, names: Names) -> Result<Pieces, Response> {
     match source {
-        Source::Memory(default) => Ok(capture(ages)?.to_pprof(view(default, symbolize))),
+        Source::Memory(default) => Ok(capture(ages)?.to_pprof(view(default, names))),
         Source::Nowhere(shape) => Ok(empty(shape.sample_types, None)),
     }
 }
 
 fn growth(
     source: Source,
-    symbolize: bool,
+    names: Names,
     length: Duration,
     gone: &mut dyn FnMut() -> bool,
     limits: &RouteLimits,
@@ -101,9 +115,7 @@ fn growth(
     match source {
         Source::Memory(default) => {
             let earlier = delta::across(length, gone, limits, || capture(ALL))?;
-            Ok(capture(ALL)?
-                .since(&earlier)
-                .to_pprof(view(default, symbolize)))
+            Ok(capture(ALL)?.since(&earlier).to_pprof(view(default, names)))
         }
         Source::Nowhere(shape) => {
             delta::across(length, gone, limits, || Ok(()))?;
@@ -119,10 +131,11 @@ fn capture(ages: Ages) -> Result<HeapProfile, Response> {
     })
 }
 
-fn view(default_sample_type: DefaultSampleType, symbolize: bool) -> PprofView {
+fn view(default_sample_type: DefaultSampleType, names: Names) -> PprofView {
     PprofView {
         default_sample_type,
-        symbolize,
+        symbolize: names.symbolize,
+        types: names.types,
     }
 }
 

@@ -8,6 +8,7 @@ use super::names::Line;
 use super::shims::Shims;
 use super::sites::Site;
 use super::symbols::Resolved;
+use super::types;
 
 /// A frame that stands for something other than code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,6 +69,34 @@ impl Frames {
             [] => self.is_pinned(frame) && self.shims.contains(frame.address),
             lines => lines.iter().all(|line| self.is_runtime(line)),
         }
+    }
+
+    /// The type that is stored in what the stack has allocated, if its functions say so.
+    pub(super) fn type_of(&self, stack: &[Site]) -> Option<&str> {
+        let names = self.resolved.names();
+        let levels = stack.iter().flat_map(|site| {
+            let lines = self.resolved.lines(*site);
+            let is_in_runtime = lines.last().is_some_and(|line| names.is_runtime(line));
+            let unnamed = lines.is_empty().then(|| types::Level {
+                is_runtime: self.is_hidden(*site),
+                is_outermost: true,
+                is_innermost: true,
+                is_in_runtime: true,
+                said: None,
+            });
+            let named = lines
+                .iter()
+                .enumerate()
+                .map(move |(nth, line)| types::Level {
+                    is_runtime: names.is_runtime(line),
+                    is_outermost: nth + 1 == lines.len(),
+                    is_innermost: nth == 0,
+                    is_in_runtime,
+                    said: names.said(line),
+                });
+            named.chain(unnamed)
+        });
+        types::of_levels(levels)
     }
 
     /// Whether a frame's code stays as long as the process runs.

@@ -456,6 +456,7 @@ impl HeapProfile {
         let view = PprofView {
             default_sample_type: DefaultSampleType::Unset,
             symbolize: true,
+            types: false,
         };
         let _own = Suspended::new();
         let parts = pprof::write(self, view);
@@ -470,7 +471,7 @@ impl HeapProfile {
     /// # Errors
     /// [`Error::Write`] if `out` fails.
     pub fn write_text(&self, mut out: impl Write) -> Result<(), Error> {
-        let parts = self.to_text();
+        let parts = self.to_text(false);
         parts
             .iter()
             .try_for_each(|part| out.write_all(part))
@@ -483,9 +484,9 @@ impl HeapProfile {
         pprof::write(self, view)
     }
 
-    pub(crate) fn to_text(&self) -> Pieces {
+    pub(crate) fn to_text(&self, types: bool) -> Pieces {
         let _own = Suspended::new();
-        text::write(self)
+        text::write(self, types)
     }
 }
 
@@ -563,6 +564,8 @@ pub(crate) struct PprofView {
     pub(crate) default_sample_type: DefaultSampleType,
     /// Whether names are resolved in this process (`?symbolize=0` says no).
     pub(crate) symbolize: bool,
+    /// Whether samples are labelled with what is stored in what they allocated (`?label=type`).
+    pub(crate) types: bool,
 }
 
 /// What a profile's `default_sample_type` is.

@@ -42,6 +42,7 @@ mod symbolizer;
 mod symbols;
 mod tables;
 mod text;
+mod types;
 mod unwind_tables;
 
 use std::io::Write;

@@ -4,6 +4,7 @@
 use super::interned::{Interned, Text, hash};
 use super::runtime_frames::is_runtime;
 use super::symbolizer::Found;
+use super::types::{Code, Reach};
 use crate::pages::PageVec;
 
 /// A function of the program, or an instance of it.
@@ -22,6 +23,8 @@ pub(super) struct Line {
     pub(super) function: u32,
     /// 0 if unknown.
     pub(super) line: u32,
+    /// One past the index in the table of what functions say, 0 if this one says nothing.
+    said: u32,
 }
 
 /// Where the lines of an address begin and end.
@@ -38,6 +41,15 @@ pub(super) struct Names {
     files: Interned<Text>,
     functions: Interned<Named>,
     lines: PageVec<Line>,
+    said: Interned<Says>,
+}
+
+/// What a function says of the memory that it allocates: `types::Said`.
+#[derive(Debug, Clone, Copy)]
+struct Says {
+    label: Text,
+    reach: Reach,
+    code: Code,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +67,7 @@ impl Default for Names {
             files: Interned::new(),
             functions: Interned::new(),
             lines: PageVec::new(),
+            said: Interned::new(),
         }
     }
 }
@@ -63,7 +76,11 @@ impl Names {
     /// Bytes of memory in use.
     pub(super) fn bytes(&self) -> usize {
         let lines = size_of_val(self.lines.as_slice());
-        self.text.as_slice().len() + self.files.bytes() + self.functions.bytes() + lines
+        self.text.as_slice().len()
+            + self.files.bytes()
+            + self.functions.bytes()
+            + lines
+            + self.said.bytes()
     }
 
     /// One past the highest index in `Line::function`.
@@ -84,6 +101,12 @@ impl Names {
         })
     }
 
+    /// What the line's function says of the memory that it allocates.
+    pub(super) fn said(&self, line: &Line) -> Option<(&str, Reach, Code)> {
+        let says = self.said.get(line.said.checked_sub(1)?)?;
+        Some((self.read(says.label), says.reach, says.code))
+    }
+
     /// Whether a line is of the allocation runtime.
     pub(super) fn is_runtime(&self, line: &Line) -> bool {
         let function = self.functions.get(line.function);
@@ -97,7 +120,9 @@ impl Names {
                 name: &found.function,
                 file: &found.file,
             };
-            (function, found.line)
+            let said = found.said.as_ref();
+            let said = said.map(|said| (said.label.as_str(), said.reach, said.code));
+            (function, found.line, said)
         });
         self.add_lines(found)
     }
@@ -105,14 +130,28 @@ impl Names {
     /// Adds lines of other names.
     pub(super) fn add_from(&mut self, other: &Names, lines: Lines) -> Option<Lines> {
         let lines = other.lines(lines).iter();
-        self.add_lines(lines.filter_map(|line| Some((other.function(line)?, line.line))))
+        self.add_lines(
+            lines.filter_map(|line| Some((other.function(line)?, line.line, other.said(line)))),
+        )
     }
 
-    fn add_lines<'f>(&mut self, lines: impl Iterator<Item = (Function<'f>, u32)>) -> Option<Lines> {
+    fn add_lines<'f>(
+        &mut self,
+        lines: impl Iterator<Item = (Function<'f>, u32, Option<(&'f str, Reach, Code)>)>,
+    ) -> Option<Lines> {
         let start = self.lines.as_slice().len();
-        for (function, line) in lines {
+        for (function, line, said) in lines {
             let function = self.function_of(function)?;
-            self.lines.push(Line { function, line }).then_some(())?;
+            let said = match said {
+                Some(said) => self.said_of(said)? + 1,
+                None => 0,
+            };
+            let line = Line {
+                function,
+                line,
+                said,
+            };
+            self.lines.push(line).then_some(())?;
         }
         Some(Lines {
             start: u32::try_from(start).ok()?,
@@ -153,6 +192,20 @@ impl Names {
         functions.add(of_function, named)
     }
 
+    fn said_of(&mut self, (label, reach, code): (&str, Reach, Code)) -> Option<u32> {
+        let Names { text, said, .. } = self;
+        let hash = hash(&(label, reach, code));
+        let is_same = |says: &Says| {
+            says.label.of(text.as_slice()) == label.as_bytes()
+                && (says.reach, says.code) == (reach, code)
+        };
+        if let Some(known) = said.find(hash, is_same) {
+            return Some(known);
+        }
+        let label = Text::add(text, label)?;
+        said.add(hash, Says { label, reach, code })
+    }
+
     fn read(&self, text: Text) -> &str {
         // What `add` was given, and it takes nothing but strings.
         str::from_utf8(text.of(self.text.as_slice())).unwrap_or_default()
@@ -162,6 +215,7 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::types::Said;
 
     fn found(nth: usize) -> Vec<Found> {
         (0..nth % 4)
@@ -169,6 +223,15 @@ mod tests {
                 function: format!("svc::function_{}", nth / 3 + inlined),
                 file: format!("file_{}.rs", nth % 7),
                 line: nth as u32,
+                said: (nth.is_multiple_of(5)).then(|| Said {
+                    label: format!("svc::Type{}", nth % 11),
+                    reach: Reach::Own,
+                    code: if nth.is_multiple_of(2) {
+                        Code::Shared
+                    } else {
+                        Code::Constant
+                    },
+                }),
             })
             .collect()
     }
@@ -180,6 +243,11 @@ mod tests {
                 function: function.name.into(),
                 file: function.file.into(),
                 line: line.line,
+                said: names.said(line).map(|(label, reach, code)| Said {
+                    label: label.into(),
+                    reach,
+                    code,
+                }),
             }
         };
         names.lines(lines).iter().map(read).collect()
@@ -221,6 +289,7 @@ mod tests {
             function: "core::fmt::write".into(),
             file: file.into(),
             line: 1,
+            said: None,
         };
         let lines = names
             .add(&[in_file("/library/core/src/fmt.rs"), in_file("mine.rs")])

@@ -51,7 +51,7 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Pieces {
             &mut kept,
             Tables::new(&mappings, form, Encoder::new(limit)),
             &frames,
-            view.default_sample_type,
+            view,
         );
         match encoded {
             Some(gzip) => return gzip,
@@ -88,12 +88,13 @@ fn build(
     kept: &mut Kept<'_>,
     mut tables: Tables<'_>,
     frames: &Frames,
-    default_sample_type: DefaultSampleType,
+    view: PprofView,
 ) -> Option<Pieces> {
     // First in the string table: one consumer renumbers the table without the default sample type.
     let sample_type = SAMPLE_TYPES.map(|named| tables.value_type(named)).to_vec();
     let period_type = tables.value_type(("space", "bytes"));
     let [bytes, age] = ["bytes", "age"].map(|key| tables.string(key));
+    let of_type = if view.types { tables.string("type") } else { 0 };
     let mut written = 0;
     for record in kept.records.as_slice() {
         if tables.is_nearly_full() {
@@ -104,8 +105,12 @@ fn build(
         if estimate.is_zero() {
             continue;
         }
+        let stack: Vec<Site> = match record.bucket() {
+            Some(bucket) => Site::of_stack(bucket.frames(), tables.mappings()).collect(),
+            None => Vec::new(),
+        };
         let sample = proto::Sample {
-            location_id: locations(record, &mut tables, frames),
+            location_id: locations(record, &stack, &mut tables, frames),
             value: estimate.in_order().to_vec(),
             label: {
                 let size = record.size().map(|size| bytes_label(bytes, size));
@@ -115,7 +120,14 @@ fn build(
                     num: 0,
                     num_unit: 0,
                 });
-                size.into_iter().chain(age).collect()
+                let found = view.types.then(|| frames.type_of(&stack)).flatten();
+                let of_type = found.map(|found| proto::Label {
+                    key: of_type,
+                    str: tables.string(found),
+                    num: 0,
+                    num_unit: 0,
+                });
+                size.into_iter().chain(age).chain(of_type).collect()
             },
         };
         tables.add_sample(sample);
@@ -132,7 +144,7 @@ fn build(
         };
         tables.add_sample(sample);
     }
-    let default_sample_type = match default_sample_type {
+    let default_sample_type = match view.default_sample_type {
         DefaultSampleType::Unset => 0,
         DefaultSampleType::AllocSpace => tables.string("alloc_space"),
     };
@@ -153,12 +165,16 @@ fn build(
     tables.finish(rest)
 }
 
-fn locations(record: &HeapRecord, tables: &mut Tables<'_>, frames: &Frames) -> Vec<u64> {
+fn locations(
+    record: &HeapRecord,
+    stack: &[Site],
+    tables: &mut Tables<'_>,
+    frames: &Frames,
+) -> Vec<u64> {
     let Some(bucket) = record.bucket() else {
         return vec![tables.pseudo(Pseudo::OverLimit)];
     };
-    let stack: Vec<Site> = Site::of_stack(bucket.frames(), tables.mappings()).collect();
-    let visible = frames.visible(&stack);
+    let visible = frames.visible(stack);
     let mut ids: Vec<u64> = visible
         .iter()
         .map(|frame| tables.location(*frame))

@@ -2,6 +2,7 @@
 //! between what that thread frees, which could not go back to the system then.
 
 use super::symbolizer::{Depth, Found};
+use super::types::{Code, Reach, Said};
 use crate::pages::PageVec;
 
 /// Answers in the order they came.
@@ -18,6 +19,8 @@ struct SpooledLine {
     function: u32,
     file: u32,
     line: u32,
+    /// The length of the type that follows them in `text`, and the rest of what the function says.
+    said: Option<(u32, Reach, Code)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +47,7 @@ impl Spool {
             && self.text.reserve(
                 found
                     .iter()
-                    .map(|line| line.function.len() + line.file.len())
+                    .map(|line| line.function.len() + line.file.len() + label(line).len())
                     .sum(),
             );
         if !room {
@@ -55,9 +58,14 @@ impl Spool {
                 function: line.function.len() as u32,
                 file: line.file.len() as u32,
                 line: line.line,
+                said: line.said.as_ref().map(|said| {
+                    let len = said.label.len() as u32;
+                    (len, said.reach, said.code)
+                }),
             };
             let _ = self.text.extend(line.function.as_bytes());
             let _ = self.text.extend(line.file.as_bytes());
+            let _ = self.text.extend(label(line).as_bytes());
             let _ = self.lines.push(spooled);
         }
         let _ = self.answers.push(Answer {
@@ -83,10 +91,19 @@ impl Spool {
                     function: next(line.function),
                     file: next(line.file),
                     line: line.line,
+                    said: line.said.map(|(len, reach, code)| Said {
+                        label: next(len),
+                        reach,
+                        code,
+                    }),
                 });
             learn(answer.nth, found.collect(), answer.depth);
         }
     }
+}
+
+fn label(found: &Found) -> &str {
+    found.said.as_ref().map_or("", |said| said.label.as_str())
 }
 
 #[cfg(test)]
@@ -99,6 +116,11 @@ mod tests {
             function: function.into(),
             file: file.into(),
             line,
+            said: (line == 1).then(|| Said {
+                label: "svc::Session".into(),
+                reach: Reach::Own,
+                code: Code::Shared,
+            }),
         };
         let answers = [
             (

@@ -160,6 +160,7 @@ mod tests {
             function: name.into(),
             file: "f.rs".into(),
             line: 7,
+            said: None,
         }]
     }
 

@@ -61,6 +61,7 @@ impl Resolved {
                 function: (*function).into(),
                 file: String::new(),
                 line: 1,
+                said: None,
             });
             let found: Vec<_> = found.collect();
             let lines = Arc::make_mut(&mut resolved.names).add(&found);

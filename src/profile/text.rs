@@ -17,8 +17,8 @@ use super::pprof::frames_of;
 use super::sites::Site;
 use crate::record;
 
-/// In pieces.
-pub(super) fn write(profile: &HeapProfile) -> Pieces {
+/// In pieces. With `types` each entry says what is stored in what it allocated, where that is known.
+pub(super) fn write(profile: &HeapProfile, types: bool) -> Pieces {
     // Read before the names are resolved, which takes memory.
     let stats = MemStats::of(match profile.min_age() {
         None => profile.summary(),
@@ -61,7 +61,7 @@ pub(super) fn write(profile: &HeapProfile) -> Pieces {
     }
     for record in kept.records.as_slice() {
         values(&mut out, record);
-        stack(&mut out, record, &frames, &mappings);
+        stack(&mut out, record, &frames, &mappings, types);
         pieces.add(out.as_bytes());
         out.clear();
     }
@@ -90,18 +90,24 @@ fn values(out: &mut String, record: &HeapRecord) {
 /// The one frame of an entry that has no stack.
 fn pseudo(out: &mut String, pseudo: Pseudo, age: Option<AgeClass>) {
     let _ = writeln!(out, " {:#x}", pseudo.address());
-    labels(out, age);
+    labels(out, age, None);
     let _ = writeln!(out, "#\t{:#x}\t{}\n", pseudo.address(), pseudo.name());
 }
 
-/// The label of an entry, as Go writes those of goroutines.
-fn labels(out: &mut String, age: Option<AgeClass>) {
-    if let Some(class) = age {
-        let _ = writeln!(out, "# labels: {{\"age\":\"{}\"}}", class.label());
+/// The labels of an entry, as Go writes those of goroutines.
+fn labels(out: &mut String, age: Option<AgeClass>, of_type: Option<&str>) {
+    let age = age.map(|class| ("age", class.label()));
+    let of_type = of_type.map(|of_type| ("type", of_type));
+    let labels = age.into_iter().chain(of_type);
+    let labels: Vec<String> = labels
+        .map(|(key, value)| format!("\"{key}\":{value:?}"))
+        .collect();
+    if !labels.is_empty() {
+        let _ = writeln!(out, "# labels: {{{}}}", labels.join(", "));
     }
 }
 
-fn stack(out: &mut String, record: &HeapRecord, frames: &Frames, mappings: &Mappings) {
+fn stack(out: &mut String, record: &HeapRecord, frames: &Frames, mappings: &Mappings, types: bool) {
     let Some(bucket) = record.bucket() else {
         return pseudo(out, Pseudo::OverLimit, record.age());
     };
@@ -113,7 +119,8 @@ fn stack(out: &mut String, record: &HeapRecord, frames: &Frames, mappings: &Mapp
         let _ = write!(out, " {:#x}", site.address.0);
     }
     out.push('\n');
-    labels(out, record.age());
+    let of_type = types.then(|| frames.type_of(&stack)).flatten();
+    labels(out, record.age(), of_type);
     let rows: Vec<[String; 4]> = frames
         .visible(&stack)
         .iter()

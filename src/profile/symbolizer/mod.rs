@@ -47,6 +47,8 @@ use self::none as chosen;
 pub(super) use chosen::linker_names;
 pub(super) use chosen::look_up;
 
+use super::types::Said;
+
 pub(super) use self::headroom::headroom;
 
 /// A source position, as it was found.
@@ -58,6 +60,8 @@ pub(super) struct Found {
     pub(super) file: String,
     /// 0 if unknown.
     pub(super) line: u32,
+    /// What the function says of the memory that it allocates.
+    pub(super) said: Option<Said>,
 }
 
 /// How much of what its file says about an address was asked for.

@@ -15,11 +15,20 @@ const MOST_REFERENCES: usize = 16;
 
 /// Names of one unit's entries.
 #[derive(Debug, Default)]
-pub(super) struct Names<'d>(HashMap<UnitOffset, Option<&'d [u8]>>);
+pub(super) struct Names<'d>(HashMap<UnitOffset, Option<Name<'d>>>);
+
+/// A function's names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name<'d> {
+    /// As the linker has it if that is known.
+    pub(super) linker: &'d [u8],
+    /// As the source has it, without a path: of Rust with all generic arguments, `push<svc::Session, alloc::alloc::Global>`.
+    pub(super) plain: Option<&'d [u8]>,
+}
 
 /// What an entry says of its name.
 enum Said<'d> {
-    Name(&'d [u8]),
+    Name(Name<'d>),
     /// Another entry has it, in the same unit.
     Near(UnitOffset),
     /// Another entry has it.
@@ -27,14 +36,14 @@ enum Said<'d> {
 }
 
 impl<'d> Names<'d> {
-    /// The name of an entry, as the linker has it if that is known.
+    /// The names of an entry.
     pub(super) fn of(
         &mut self,
         unit: &Unit<Bytes<'d>>,
         entry: UnitOffset,
         units: &mut Units<'d>,
         effort: &mut Effort,
-    ) -> Option<&'d [u8]> {
+    ) -> Option<Name<'d>> {
         if let Some(known) = self.0.get(&entry) {
             return *known;
         }
@@ -49,14 +58,14 @@ fn find<'d>(
     entry: UnitOffset,
     units: &mut Units<'d>,
     effort: &mut Effort,
-) -> Option<&'d [u8]> {
+) -> Option<Name<'d>> {
     let mut other: Option<Rc<Unit<Bytes<'d>>>> = None;
     let mut entry = entry;
     for _ in 0..MOST_REFERENCES {
         let unit = other.as_deref().unwrap_or(unit);
         match said(unit.unit_ref(units.dwarf()), entry, effort)? {
             // A name of nothing is none: it comes of damage.
-            Said::Name(name) => return Some(name).filter(|name| !name.is_empty()),
+            Said::Name(name) => return Some(name).filter(|name| !name.linker.is_empty()),
             Said::Near(offset) => entry = offset,
             // A unit is a large step.
             Said::Far(_) if effort.is_spent() => return None,
@@ -76,7 +85,7 @@ fn said<'d>(
 ) -> Option<Said<'d>> {
     let mut entries = unit.entries_raw(Some(entry)).ok()?;
     let abbreviation = entries.read_abbreviation().ok()??;
-    let (mut name, mut reference) = (None, None);
+    let (mut linker, mut plain, mut reference) = (None, None, None);
     for specification in abbreviation.attributes() {
         if !effort.step() {
             return None;
@@ -84,11 +93,9 @@ fn said<'d>(
         let attribute = entries.read_attribute(*specification).ok()?;
         match attribute.name() {
             gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name => {
-                if let Ok(name) = unit.attr_string(attribute.value()) {
-                    return Some(Said::Name(name.slice()));
-                }
+                linker = unit.attr_string(attribute.value()).ok();
             }
-            gimli::DW_AT_name => name = unit.attr_string(attribute.value()).ok(),
+            gimli::DW_AT_name => plain = unit.attr_string(attribute.value()).ok(),
             gimli::DW_AT_abstract_origin | gimli::DW_AT_specification => {
                 reference = match attribute.value() {
                     AttributeValue::UnitRef(offset) => Some(Said::Near(offset)),
@@ -99,6 +106,12 @@ fn said<'d>(
             }
             _ => {}
         }
+        if linker.is_some() && plain.is_some() {
+            break;
+        }
     }
-    name.map(|name| Said::Name(name.slice())).or(reference)
+    let plain = plain.map(|name| name.slice());
+    let name = linker.map(|name| name.slice()).or(plain);
+    name.map(|linker| Said::Name(Name { linker, plain }))
+        .or(reference)
 }

@@ -14,7 +14,12 @@ fn ours(addresses: &[(ReturnAddress, &Arc<Mapping>)], headroom: u64) -> Vec<(Vec
     let mut all = vec![(Vec::new(), Depth::DebugInfo); addresses.len()];
     look_up(addresses, headroom, &mut |nth, found, depth| {
         assert!(all[nth].0.is_empty());
-        all[nth] = (found, depth);
+        // No other reader says what a function allocates.
+        let found = found.into_iter().map(|found| Found {
+            said: None,
+            ..found
+        });
+        all[nth] = (found.collect(), depth);
     });
     all
 }

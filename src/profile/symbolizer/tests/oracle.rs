@@ -27,6 +27,7 @@ fn oracle(address: ReturnAddress) -> Vec<Found> {
             function: format!("{name:#}"),
             file: file.unwrap_or_default().into_owned(),
             line: symbol.lineno().unwrap_or(0),
+            said: None,
         });
     });
     lines

@@ -14,7 +14,8 @@
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Distinct (stack, size, rate) triples. One costs 56 bytes and 8 for each frame, and is never freed.
+    /// Distinct (stack, size, rate) triples. One costs 56 bytes and 8 for each frame, and is never freed. The last quarter
+    /// is for stacks: new sizes of a stack are then counted together, in one bucket of 136 bytes and 8 for each frame.
     pub buckets: usize,
     /// Sampled blocks that are alive at one time. One costs about 32 bytes.
     pub live_records: usize,

@@ -4,17 +4,21 @@
 //! A count below zero is shown as zero. So each entry has blocks that stay, and a reader that counted a free whose
 //! allocation it did not count would show fewer.
 
+mod distinct_stacks;
+mod measured;
 mod own_process;
+mod statistics;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use debug_pprof::{HeapProfile, HeapValues, Limits, ProfiledAllocator};
+use debug_pprof::{HeapProfile, HeapRecord, HeapValues, Limits, ProfiledAllocator};
+use distinct_stacks::allocate_under;
 use own_process::is_long;
 
-/// Few buckets, so that samples are folded as well: those have counts of their own.
+/// Few buckets, so that sizes are mixed and samples folded as well: those have counts of their own.
 const LIMITS: Limits = Limits {
     buckets: 600,
     ..Limits::DEFAULT
@@ -27,11 +31,29 @@ const WRITERS: usize = 8;
 /// Sizes that nothing else asks for.
 const SMALLEST: usize = 40_009;
 const SIZES: usize = 6;
-/// Sizes for the entry of folded samples, more than there are buckets.
+/// Sizes for the entry of mixed sizes, and for that of folded samples, more than there are buckets.
 const FOLDED: usize = 100_000;
 
-fn is_ours(size: Option<usize>) -> bool {
-    size.is_some_and(|size| (SMALLEST..SMALLEST + SIZES).contains(&size))
+/// What is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Entry {
+    Sized(usize),
+    Mixed,
+    Folded,
+}
+
+impl Entry {
+    fn of(record: &HeapRecord) -> Option<Self> {
+        match (record.size(), record.stack().count()) {
+            (Some(size), _) => {
+                let ours = SMALLEST..SMALLEST + SIZES;
+                ours.contains(&size).then_some(Entry::Sized(size))
+            }
+            (None, 0) => Some(Entry::Folded),
+            // The others are of those stacks that used up the buckets.
+            (None, frames) => (frames < distinct_stacks::DEPTH as usize).then_some(Entry::Mixed),
+        }
+    }
 }
 
 /// The one place that allocates, so that all threads have the same entries.
@@ -42,35 +64,52 @@ fn block(size: usize) -> Vec<u8> {
 
 fn write(all: &Barrier, writing: &AtomicUsize, times: usize) {
     let mut kept = Vec::with_capacity(2 * SIZES);
+    let mut kept_folded = None;
     // One loop for both rounds, because a call from elsewhere is another stack.
     for nth in 0..2 * times {
         let sized = block(SMALLEST + nth % SIZES);
         if nth < SIZES {
             kept.push(sized);
         }
+        if nth < times || nth % 2 == 1 {
+            continue;
+        }
         if nth == times {
-            // There are entries for these now, and the rest of the buckets can be used up.
+            // There are entries for these now, and the rest of the buckets can be used up: first by sizes.
             all.wait();
-            (0..LIMITS.buckets).for_each(|nth| drop(block(FOLDED + nth)));
-            kept.push(block(FOLDED + LIMITS.buckets));
+        }
+        let last = if nth == times { LIMITS.buckets } else { 0 };
+        for one in 0..=last {
+            let mixed = block(FOLDED + nth + one);
+            if one == last && nth == times {
+                kept.push(mixed);
+            }
+        }
+        // And then by stacks.
+        for one in 0..=last {
+            let folded = allocate_under(nth + one, FOLDED + nth);
+            if one == last && nth == times {
+                kept_folded = Some(folded);
+            }
+        }
+        if nth == times {
             all.wait();
-        } else if nth > times && nth % 2 == 0 {
-            drop(block(FOLDED + LIMITS.buckets + nth));
         }
     }
     writing.fetch_sub(1, Ordering::Relaxed);
     // What is kept is kept until the last profile is read.
     all.wait();
+    drop(kept_folded);
 }
 
 /// Checks a profile; `allocated` has what the last one said.
-fn read(allocated: &mut BTreeMap<Option<usize>, i64>) {
+fn read(allocated: &mut BTreeMap<Entry, i64>) {
     let profile = HeapProfile::capture().expect("installed");
     let mut seen = 0;
     for record in profile.records() {
-        if record.size().is_some() && !is_ours(record.size()) {
+        let Some(entry) = Entry::of(record) else {
             continue;
-        }
+        };
         seen += 1;
         let values = record.sampled();
         // Each thread keeps one.
@@ -82,10 +121,14 @@ fn read(allocated: &mut BTreeMap<Option<usize>, i64>) {
             0 < values.inuse_space && values.inuse_space <= values.alloc_space,
             "{values:?}"
         );
-        let before = allocated.insert(record.size(), values.alloc_objects);
+        let before = allocated.insert(entry, values.alloc_objects);
         assert!(before.unwrap_or(0) <= values.alloc_objects, "{values:?}");
     }
-    assert_eq!(seen, SIZES + 1, "one for each size, and the folded one");
+    assert_eq!(
+        seen,
+        SIZES + 2,
+        "one for each size, the mixed and the folded one"
+    );
 }
 
 #[test]
@@ -116,7 +159,7 @@ fn inuse_is_never_negative() {
     let ours = profile
         .records()
         .iter()
-        .filter(|record| is_ours(record.size()));
+        .filter(|record| matches!(Entry::of(record), Some(Entry::Sized(_))));
     let total = ours.fold(HeapValues::default(), |sum, record| sum + record.estimate());
     assert_eq!((total.inuse_objects, total.inuse_space), (0, 0));
     assert_eq!(total.alloc_objects, 2 * (WRITERS * times) as i64);

@@ -1,12 +1,16 @@
 //! At every limit samples are folded into an entry that says so: totals stay true, the fold is counted, and the
 //! profile's comment tells.
 
+mod distinct_stacks;
 mod idle_harness;
+mod measured;
+mod statistics;
 mod validator;
 
 use std::hint::black_box;
 
 use debug_pprof::{HeapProfile, HeapRecord, HeapValues, Limits, ProfiledAllocator, ProfilerStats};
+use distinct_stacks::allocate_under;
 use validator::{Kind, Profile, assert_valid};
 
 const LIMITS: Limits = Limits {
@@ -86,12 +90,12 @@ fn limits_fold_and_keep_totals() {
     assert!(stats().truncated_stacks > 0);
     drop((block, stacks, profile));
 
-    // Buckets: 5 000 sizes are 5 000 buckets. Totals are exact, in-use goes back to where it was.
+    // Buckets: 5 000 sizes under as many stacks, by their leaf sides, are 5 000 buckets. Totals are exact, in-use goes back to where it was.
     let sizes = 10_000..15_000_usize;
     let ((), grown) = growth(|| {
         sizes
             .clone()
-            .for_each(|size| drop(black_box(vec![1_u8; size])))
+            .for_each(|size| drop(allocate_under(size << 8, size)))
     });
     let bytes: usize = sizes.clone().sum();
     assert_eq!(
@@ -99,6 +103,8 @@ fn limits_fold_and_keep_totals() {
         (5_000, bytes as i64)
     );
     assert_eq!((grown.inuse_objects, grown.inuse_space), (0, 0));
+    // The last quarter was for stacks.
+    assert!(stats().mixed_sizes >= LIMITS.buckets as u64 / 4);
     assert_eq!(stats().buckets, LIMITS.buckets);
     assert!(stats().folded_bucket_limit >= 4_000);
 
@@ -153,7 +159,8 @@ fn limits_fold_and_keep_totals() {
     }
     let comments = text.comments().join("\n");
     for said in [
-        "limit on buckets",
+        "near the limit on buckets",
+        "[over limit]: the limit on buckets",
         "limit on live records",
         "lack their root",
         "profile's size limit",

@@ -31,6 +31,7 @@ fn records_and_buckets_are_small() {
     drop(kept);
 
     let before = mem_stats().profiler;
+    // Fewer than three quarters of the limit, beyond which sizes are mixed.
     let sizes = 100_000..120_000;
     for size in sizes.clone() {
         drop(allocate_under(size, size));

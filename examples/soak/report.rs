@@ -79,6 +79,7 @@ impl Report {
         }
         let profiler = debug_pprof::mem_stats().profiler;
         let dropped = [
+            profiler.mixed_sizes,
             profiler.folded_bucket_limit,
             profiler.folded_live_limit,
             profiler.folded_no_memory,
@@ -207,10 +208,11 @@ impl fmt::Display for Report {
             (
                 "drops",
                 format!(
-                    "{} folded, {} nested, {} stale; {} stacks too deep, {} without an end",
+                    "{} folded, {} without a size, {} nested, {} stale; {} stacks too deep, {} without an end",
                     profiler.folded_bucket_limit
                         + profiler.folded_live_limit
                         + profiler.folded_no_memory,
+                    profiler.mixed_sizes,
                     profiler.nested,
                     profiler.stale,
                     profiler.truncated_stacks,

@@ -83,8 +83,8 @@ impl Sub for HeapValues {
     }
 }
 
-/// One entry of a heap profile: the samples of one call stack and object size and, in a profile by age, of one class of
-/// ages.
+/// One entry of a heap profile: the samples of one call stack and object size, or of one call stack, and, in a profile by
+/// age, of one class of ages.
 #[derive(Debug, Clone, Copy)]
 pub struct HeapRecord {
     /// None for the entry of samples that a limit has folded.
@@ -97,6 +97,10 @@ pub struct HeapRecord {
 
 impl HeapRecord {
     fn of_bucket(bucket: &'static Bucket) -> Self {
+        let Some(size) = bucket.size() else {
+            let totals = bucket.mixed_totals().unwrap_or_default();
+            return Self::of_totals(Some(bucket), totals);
+        };
         let (allocs, frees) = bucket.counts();
         // Frees were read first, so this is never negative.
         let inuse = allocs.saturating_sub(frees);
@@ -104,12 +108,16 @@ impl HeapRecord {
         Self {
             bucket: Some(bucket),
             age: None,
-            sampled: values(&|count| scale::estimate(count, bucket.size(), 1)),
-            estimate: values(&|count| scale::estimate(count, bucket.size(), bucket.rate())),
+            sampled: values(&|count| scale::estimate(count, size, 1)),
+            estimate: values(&|count| scale::estimate(count, size, bucket.rate())),
         }
     }
 
-    fn of_folded((allocs, frees): (FoldedTotals, FoldedTotals)) -> Self {
+    /// Of samples of many sizes.
+    fn of_totals(
+        bucket: Option<&'static Bucket>,
+        (allocs, frees): (FoldedTotals, FoldedTotals),
+    ) -> Self {
         let values = |objects: fn(&FoldedTotals) -> u64, bytes: fn(&FoldedTotals) -> u64| {
             let whole = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
             HeapValues {
@@ -120,7 +128,7 @@ impl HeapRecord {
             }
         };
         Self {
-            bucket: None,
+            bucket,
             age: None,
             sampled: values(|totals| totals.samples, |totals| totals.sampled_bytes),
             estimate: values(|totals| totals.objects, |totals| totals.bytes),
@@ -129,7 +137,7 @@ impl HeapRecord {
 
     /// All there are now.
     fn all() -> impl Iterator<Item = HeapRecord> {
-        let folded = HeapRecord::of_folded(record::folded());
+        let folded = HeapRecord::of_totals(None, record::folded());
         let folded = (!folded.sampled.is_zero()).then_some(folded);
         folded
             .into_iter()
@@ -170,8 +178,9 @@ impl HeapRecord {
     /// `count` of its sampled objects that are in use, as if they were all that was ever allocated.
     fn inuse(&self, count: u64) -> Self {
         let values = |of: HeapValues, rate: fn(&Bucket) -> usize| {
-            let inuse = match self.bucket {
-                Some(bucket) => scale::estimate(count, bucket.size(), rate(bucket)),
+            let one_size = self.bucket.and_then(|bucket| Some((bucket, bucket.size()?)));
+            let inuse = match one_size {
+                Some((bucket, size)) => scale::estimate(count, size, rate(bucket)),
                 // Sizes and rates differ, and of no object is known which it has: its share of all.
                 None => {
                     let all = i128::from(self.sampled.inuse_objects.max(1));
@@ -225,22 +234,32 @@ impl HeapRecord {
             .flat_map(|bucket| places(bucket.frames()).map(|(frame, _)| frame.0))
     }
 
-    /// Bytes of one object, as requested; None for the entry of folded samples, whose sizes differ.
+    /// Bytes of one object, as requested. None where sizes differ: for the entry of folded samples, and for those of a stack
+    /// that came near the limit on buckets, see [`ProfilerStats::mixed_sizes`](crate::ProfilerStats::mixed_sizes).
     pub fn size(&self) -> Option<usize> {
-        self.bucket.map(Bucket::size)
+        self.bucket.and_then(Bucket::size)
     }
 
     /// The variance of the estimate of in-use bytes. Of N objects in use each is sampled with probability p = 1/k, so
     /// the count has variance N·p·(1−p); with N estimated by n·k and each sample worth size·k, that is n·k·(k−1)·size².
+    ///
+    /// Of sizes that are mixed it is the most that it can be, n·R² at a rate of R: k·(k−1)·size² comes near R² for small
+    /// sizes, and is less for all others.
     fn inuse_space_variance(&self) -> f64 {
         let Some(bucket) = self.bucket else {
             return 0.0;
         };
-        let (size, factor) = (
-            bucket.size() as f64,
-            scale::factor(bucket.size(), bucket.rate()),
-        );
-        self.sampled.inuse_objects.unsigned_abs() as f64 * factor * (factor - 1.0) * size * size
+        let rate = bucket.rate();
+        let of_a_sample = match bucket.size() {
+            Some(size) => {
+                let factor = scale::factor(size, rate);
+                factor * (factor - 1.0) * size as f64 * size as f64
+            }
+            // Nothing is estimated.
+            None if rate <= 1 => 0.0,
+            None => rate as f64 * rate as f64,
+        };
+        self.sampled.inuse_objects.unsigned_abs() as f64 * of_a_sample
     }
 
     /// What was sampled, as counted.

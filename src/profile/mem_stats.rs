@@ -47,6 +47,9 @@ pub struct ProfilerStats {
     /// Samples whose stack ended before its root: code without unwind data, a frame that leads off the stack, or too little
     /// stack left to walk it.
     pub stopped_stacks: u64,
+    /// Samples without an object size: three quarters of [`Limits::buckets`](crate::Limits::buckets) are used, and new sizes
+    /// of a stack are counted together. Totals include them.
+    pub mixed_sizes: u64,
     /// Samples without a stack because [`Limits::buckets`](crate::Limits::buckets) was reached. Totals include them.
     pub folded_bucket_limit: u64,
     /// Samples missing from in-use because [`Limits::live_records`](crate::Limits::live_records) was reached.
@@ -74,6 +77,7 @@ impl ProfilerStats {
             memory_bytes: counters.memory,
             truncated_stacks: counters.truncated_samples.saturating_sub(delta.stopped()),
             stopped_stacks: delta.stopped(),
+            mixed_sizes: counters.mixed_sizes,
             folded_bucket_limit: counters.bucket_limit,
             folded_live_limit: counters.live_limit,
             folded_no_memory: counters.no_memory,
@@ -92,6 +96,10 @@ impl ProfilerStats {
             (
                 self.stopped_stacks,
                 "stacks ended before their root: code without unwind data",
+            ),
+            (
+                self.mixed_sizes,
+                "samples lack their object size, stacks and totals are kept: near the limit on buckets",
             ),
             (
                 self.folded_bucket_limit,

@@ -1,14 +1,20 @@
 //! Buckets: the counts of every (stack, size, rate), in a lock-free table that only grows.
 //!
 //! ```text
-//! heads[hash] ─▶ Bucket ─▶ Bucket ─▶ null      newest first; a bucket is immutable but for its two counts
+//! heads[hash] ─▶ Bucket ─▶ Bucket ─▶ null      newest first; a bucket is immutable but for its counts
 //!                ├ size, rate, depth, allocs, frees
-//!                └ frames[depth]
+//!                ├ frames[depth]
+//!                └ totals, if its sizes are mixed
 //! ```
 //!
 //! As in Go, size is part of the key, so a bucket holds objects of one size and two counts say all: bytes are counts
 //! times size. The rate is part of it too, which Go's buckets lack: what was counted under one rate keeps its scale
 //! when the rate changes.
+//!
+//! A single call site that asks for ever new sizes would so use up all buckets there may be, and no later stack of the
+//! program would be seen. So the last quarter is for stacks: a key that is new then goes to the bucket of its stack and rate
+//! for mixed sizes, which keeps running totals as `Folded` does. A limit on the sizes of each stack would have needed a
+//! second table, of stacks, in every program, for what hardly any has.
 
 use core::mem::{MaybeUninit, align_of, size_of};
 use core::ptr::{self, NonNull};
@@ -16,6 +22,7 @@ use core::ptr::{self, NonNull};
 use super::arena::Arena;
 use super::busy::Busy;
 use super::drops::NoRoom;
+use super::folded::{Folded, FoldedTotals};
 use super::shared::{AtomicPtr, AtomicU64, AtomicUsize, IN_MODEL, Ordering};
 use crate::stack::{ReturnAddress, Stack, mix};
 
@@ -23,7 +30,11 @@ use crate::stack::{ReturnAddress, Stack, mix};
 /// default limit of 65 536 buckets a chain has four on average; half as many heads would double that.
 const HEADS: usize = if IN_MODEL { 1 } else { 1 << 14 };
 
-/// One (stack, size, rate) and its counts. 56 bytes, followed in memory by its frames.
+/// What stands for the size of a bucket of mixed sizes. No `Layout` is as large.
+const MIXED: usize = usize::MAX;
+
+/// One (stack, size, rate) and its counts. 56 bytes, followed in memory by its frames, and those by a `Folded` if its sizes
+/// are mixed.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Bucket {
@@ -31,7 +42,7 @@ pub(crate) struct Bucket {
     hash: u64,
     size: usize,
     rate: usize,
-    /// Sampled allocations. Goes up before the block's address leaves the allocator.
+    /// Sampled allocations, unless sizes are mixed. Goes up before the block's address leaves the allocator.
     allocs: AtomicU64,
     /// Sampled blocks freed. Goes up after `allocs` did for the same block: a reader that loads `frees` first
     /// never sees more frees than allocs.
@@ -60,9 +71,9 @@ pub(crate) struct Buckets {
 }
 
 impl Bucket {
-    /// Bytes of one object, as requested.
-    pub(crate) fn size(&self) -> usize {
-        self.size
+    /// Bytes of one object, as requested; None if they differ.
+    pub(crate) fn size(&self) -> Option<usize> {
+        (self.size != MIXED).then_some(self.size)
     }
 
     /// The sampling rate that its objects were sampled at.
@@ -72,17 +83,39 @@ impl Bucket {
 
     /// Leaf first.
     pub(crate) fn frames(&self) -> &[ReturnAddress] {
-        let behind = ptr::from_ref(self).addr() + size_of::<Self>();
         // A pointer made from `&self` may reach no further than the header; `create` has exposed one to the whole block.
-        let first = ptr::with_exposed_provenance::<ReturnAddress>(behind);
+        let first = ptr::with_exposed_provenance::<ReturnAddress>(self.behind());
         // SAFETY: buckets are made only by `Buckets::create`, which writes `depth` frames right behind the header
         // before anybody can see the bucket, in the same block of the arena, which outlives the bucket.
         unsafe { core::slice::from_raw_parts(first, self.depth as usize) }
     }
 
+    /// Where its frames begin.
+    fn behind(&self) -> usize {
+        ptr::from_ref(self).addr() + size_of::<Self>()
+    }
+
     /// Whether frames are missing on the root side.
     pub(crate) fn is_truncated(&self) -> bool {
         self.truncated
+    }
+
+    /// What is counted in the place of `allocs` and `frees` if sizes are mixed.
+    pub(super) fn mixed(&self) -> Option<&Folded> {
+        if self.size != MIXED {
+            return None;
+        }
+        let at = self.behind() + self.depth as usize * size_of::<ReturnAddress>();
+        // As for the frames.
+        let totals = ptr::with_exposed_provenance::<Folded>(at);
+        // SAFETY: `Buckets::create` writes totals right behind the frames of a bucket whose size is `MIXED`, before anybody
+        // can see the bucket, in the same block of the arena, which outlives the bucket.
+        Some(unsafe { &*totals })
+    }
+
+    /// (allocs, frees) if sizes are mixed.
+    pub(crate) fn mixed_totals(&self) -> Option<(FoldedTotals, FoldedTotals)> {
+        self.mixed().map(Folded::totals)
     }
 
     pub(super) fn count_alloc(&self) {
@@ -96,6 +129,9 @@ impl Bucket {
 
     /// Sampled (allocs, frees); frees ≤ allocs.
     pub(crate) fn counts(&self) -> (u64, u64) {
+        if let Some((allocs, frees)) = self.mixed_totals() {
+            return (allocs.samples, frees.samples);
+        }
         // Frees first. Acquire pairs with the Release in `count_free`, before which the same block's alloc was counted
         // (the freeing thread got the block from the allocating one).
         let frees = self.frees.load(Ordering::Acquire);
@@ -135,7 +171,8 @@ impl Buckets {
         self.arena.mapped()
     }
 
-    /// The bucket for `key`, made if it is new and fewer than `limit` exist.
+    /// The bucket for `key`, made if it is new and there is room for one more size among `limit` buckets; that for mixed
+    /// sizes of its stack if there is not.
     pub(crate) fn find_or_insert(
         &self,
         busy: &Busy<'_>,
@@ -145,6 +182,31 @@ impl Buckets {
         if key.stack.is_truncated() {
             self.truncated_samples.fetch_add(1, Ordering::Relaxed);
         }
+        match self.find_or_insert_exactly(busy, key, limit - limit / 4) {
+            Err(NoRoom::Limit) => self.find_or_insert_mixed(busy, key, limit),
+            done => done,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_or_insert_mixed(
+        &self,
+        busy: &Busy<'_>,
+        key: Key<'_>,
+        limit: usize,
+    ) -> Result<&Bucket, NoRoom> {
+        self.find_or_insert_exactly(busy, Key { size: MIXED, ..key }, limit)
+    }
+
+    /// The bucket for `key`, made if it is new and fewer than `limit` exist.
+    #[inline(always)]
+    fn find_or_insert_exactly(
+        &self,
+        busy: &Busy<'_>,
+        key: Key<'_>,
+        limit: usize,
+    ) -> Result<&Bucket, NoRoom> {
         let hash = hash(&key);
         let Some(head) = self.heads.get(hash as usize % HEADS) else {
             return Err(NoRoom::Limit);
@@ -153,6 +215,10 @@ impl Buckets {
         let mut newest = head.load(Ordering::Acquire);
         if let Some(found) = self.find(newest, ptr::null_mut(), hash, &key) {
             return Ok(found);
+        }
+        // At the limit threads only read.
+        if self.len() >= limit {
+            return Err(NoRoom::Limit);
         }
         // Reserved before it is made, so that the limit holds whatever the threads do.
         if self.len.fetch_add(1, Ordering::Relaxed) >= limit {
@@ -223,10 +289,16 @@ impl Buckets {
             assert!(
                 align_of::<Bucket>() == 8
                     && size_of::<Bucket>().is_multiple_of(align_of::<ReturnAddress>())
+                    && size_of::<ReturnAddress>().is_multiple_of(align_of::<Folded>())
             )
         };
         let frames = key.stack.frames();
-        let bytes = size_of::<Bucket>() + size_of_val(frames);
+        let totals = if key.size == MIXED {
+            size_of::<Folded>()
+        } else {
+            0
+        };
+        let bytes = size_of::<Bucket>() + size_of_val(frames) + totals;
         let bucket: NonNull<Bucket> = self.arena.alloc(busy, bytes)?.cast();
         // For `Bucket::frames`.
         let _ = bucket.as_ptr().expose_provenance();
@@ -246,6 +318,12 @@ impl Buckets {
         let first = unsafe { bucket.add(1) }.cast::<MaybeUninit<ReturnAddress>>();
         // SAFETY: as above; the stack is a local of the caller's and does not overlap the arena.
         unsafe { ptr::copy_nonoverlapping(frames.as_ptr().cast(), first.as_ptr(), frames.len()) };
+        if key.size == MIXED {
+            // SAFETY: behind the frames there is room for it, see `bytes`, and there it is aligned, see above.
+            let totals = unsafe { first.add(frames.len()) }.cast::<Folded>();
+            // SAFETY: as above; nobody else has the block.
+            unsafe { totals.write(Folded::new()) };
+        }
         Some(bucket)
     }
 }

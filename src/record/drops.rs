@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub(super) struct Drops {
     pub(super) nested: AtomicU64,
+    pub(super) mixed_sizes: AtomicU64,
     pub(super) bucket_limit: AtomicU64,
     pub(super) live_limit: AtomicU64,
     pub(super) no_memory: AtomicU64,
@@ -15,6 +16,7 @@ impl Drops {
     pub(super) const fn new() -> Self {
         Self {
             nested: AtomicU64::new(0),
+            mixed_sizes: AtomicU64::new(0),
             bucket_limit: AtomicU64::new(0),
             live_limit: AtomicU64::new(0),
             no_memory: AtomicU64::new(0),

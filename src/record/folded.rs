@@ -1,9 +1,10 @@
-//! The one entry that samples are folded into when a table is full: totals stay true, the stack is lost.
+//! What samples of many sizes are folded into: the one entry for those that find the table full, where totals stay true and
+//! the stack is lost, and each bucket of mixed sizes.
 
 use super::shared::{AtomicU64, Ordering};
 
-/// Running totals of the samples that have no bucket. They have many sizes and rates, so each is scaled when it is
-/// counted, and again, with the same result, when it is freed.
+/// Running totals of samples of many sizes, and of many rates if they have no bucket: each is scaled when it is counted,
+/// and again, with the same result, when it is freed.
 #[derive(Debug)]
 pub(crate) struct Folded {
     allocs: Totals,

@@ -228,14 +228,17 @@ fn count_sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, stack: 
     let limits = limits();
     let key = Key { stack, size, rate };
     let payload = match RECORD.buckets.find_or_insert(busy, key, limits.buckets) {
-        Ok(bucket) => Payload::Bucket(bucket),
+        Ok(bucket) => Payload::of(bucket),
         Err(cause) => {
             RECORD.drops.count(cause, &RECORD.drops.bucket_limit);
             Payload::Folded { rate }
         }
     };
+    if let Payload::Mixed(_) = payload {
+        RECORD.drops.mixed_sizes.fetch_add(1, Ordering::Relaxed);
+    }
     if let Some(stale) = RECORD.live.retire_stale(busy.shard(), block) {
-        // Its size is known only to its bucket. A folded one stays in the folded bytes in use.
+        // Its size is known only to its bucket. Where sizes are mixed, or folded, it stays in the bytes in use.
         Payload::unpack(stale).count_free(&RECORD.folded, 0);
     }
     let kept = RECORD
@@ -340,7 +343,7 @@ pub(crate) fn live_records() -> impl Iterator<Item = LiveRecord> {
     let now = Now::read();
     RECORD.live.records().map(move |shown| {
         let bucket = match Payload::unpack(shown.payload) {
-            Payload::Bucket(bucket) => Some(bucket),
+            Payload::Bucket(bucket) | Payload::Mixed(bucket) => Some(bucket),
             Payload::Folded { .. } => None,
         };
         let age = now.map_or(Duration::ZERO, |now| shown.birth.age(now));
@@ -380,6 +383,7 @@ pub(crate) struct Counters {
     pub(crate) memory: usize,
     pub(crate) truncated_samples: u64,
     pub(crate) nested: u64,
+    pub(crate) mixed_sizes: u64,
     pub(crate) bucket_limit: u64,
     pub(crate) live_limit: u64,
     pub(crate) no_memory: u64,
@@ -397,6 +401,7 @@ pub(crate) fn counters() -> Counters {
             + RECORD.delta.bytes(),
         truncated_samples: RECORD.buckets.truncated_samples(),
         nested: drops.nested.load(Ordering::Relaxed),
+        mixed_sizes: drops.mixed_sizes.load(Ordering::Relaxed),
         bucket_limit: drops.bucket_limit.load(Ordering::Relaxed),
         live_limit: drops.live_limit.load(Ordering::Relaxed),
         no_memory: drops.no_memory.load(Ordering::Relaxed),

@@ -118,7 +118,7 @@ rules! {
     Depth,
     /// Pyroscope rejects more than 16 000.
     SampleCount,
-    /// Go's numeric label `bytes`: the size of one object.
+    /// Go's numeric label `bytes`: the size of one object, unless the comment says that some have none.
     BytesLabel,
     /// Parca rejects it.
     LabelKeyNotZero,

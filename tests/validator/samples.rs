@@ -99,11 +99,19 @@ fn labels(
         .label
         .iter()
         .find(|label| string(profile, label.key) == "bytes");
+    if size.is_none() && says_that_sizes_are_mixed(profile) {
+        return;
+    }
     found.check(
         size.is_some_and(|label| label.num > 0 && label.str == 0),
         Rule::BytesLabel,
         format!("sample {index}: {size:?}"),
     );
+}
+
+fn says_that_sizes_are_mixed(profile: &Profile) -> bool {
+    let mut comments = profile.comment.iter();
+    comments.any(|&comment| string(profile, comment).contains("samples lack their object size"))
 }
 
 fn leaf_is_pseudo(profile: &Profile, sample: &Sample) -> bool {

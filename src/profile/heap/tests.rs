@@ -60,7 +60,7 @@ fn counters_near_their_limits_are_written_and_read_back() {
         (i64::MAX as u64 + 1, i64::MAX),
         (u64::MAX, i64::MAX),
     ] {
-        let record = HeapRecord::of_folded((totals(count), totals(0)));
+        let record = HeapRecord::of_totals(None, (totals(count), totals(0)));
         assert_eq!(record.estimate(), values(expected));
         let one = profile(&[record]);
         assert_eq!(read_back(&one), [vec![expected; 4]]);
@@ -78,7 +78,7 @@ fn counters_near_their_limits_are_written_and_read_back() {
 
 #[test]
 fn more_frees_than_allocations_are_none_in_use() {
-    let record = HeapRecord::of_folded((totals(5), totals(u64::MAX)));
+    let record = HeapRecord::of_totals(None, (totals(5), totals(u64::MAX)));
     assert_eq!(
         record.estimate(),
         HeapValues {
@@ -95,6 +95,6 @@ fn differences_of_extremes_saturate() {
     assert_eq!(most - least, most);
     assert_eq!(least - most, least);
     assert_eq!(most + most, most);
-    let sum = HeapRecord::sum(&[&HeapRecord::of_folded((totals(u64::MAX), totals(0))); 3]);
+    let sum = HeapRecord::sum(&[&HeapRecord::of_totals(None, (totals(u64::MAX), totals(0))); 3]);
     assert_eq!(sum.estimate(), most);
 }

@@ -148,6 +148,44 @@ fn loom_the_limit_on_buckets_holds() {
 }
 
 #[test]
+fn loom_mixed_sizes_of_a_stack_have_one_bucket_and_frees_are_never_ahead() {
+    const LIMIT: usize = 8;
+    every_order(3, || {
+        let world = World::new();
+        // Six of eight, so no other size has room.
+        for frame in 1..=6 {
+            world.bucket(frame, LIMIT);
+        }
+        let alloc_mixed = |world: &World| {
+            let bucket = world.bucket(7, LIMIT).expect("room for its stack");
+            assert_eq!(bucket.size(), None);
+            bucket.mixed().expect("mixed").count_alloc(8, 1);
+            world.hand.give(7);
+        };
+        at_once(
+            &world,
+            &[
+                alloc_mixed,
+                |world| {
+                    if let Some(frame) = world.hand.take() {
+                        let freed = world.bucket(frame, LIMIT).and_then(Bucket::mixed);
+                        freed.expect("it is there").count_free(8, 1);
+                    } else {
+                        world.bucket(7, LIMIT).expect("room for its stack");
+                    }
+                },
+                |world| {
+                    world.read();
+                },
+            ],
+        );
+        let read = world.read();
+        assert!(matches!(read[6..], [(7, 1, 0 | 1)]), "{read:?}");
+        assert_eq!(world.buckets.len(), 7);
+    });
+}
+
+#[test]
 fn shuttle_many_threads_share_their_buckets() {
     random_orders(10_000, || {
         let world = World::new();

@@ -21,11 +21,14 @@ fn count(
             rate,
         };
         let find = |busy: &Busy<'_>| buckets.find_or_insert(busy, key, limit);
-        Busy::during(thread, find).map(Bucket::count_alloc)
+        Busy::during(thread, find).map(|bucket| match bucket.mixed() {
+            None => bucket.count_alloc(),
+            Some(totals) => totals.count_alloc(size, rate),
+        })
     })
 }
 
-fn contents(buckets: &Buckets) -> HashMap<(Vec<usize>, usize, usize), u64> {
+fn contents(buckets: &Buckets) -> HashMap<(Vec<usize>, Option<usize>, usize), u64> {
     let key = |bucket: &Bucket| {
         (
             bucket.frames().iter().map(|f| f.0).collect(),
@@ -63,7 +66,7 @@ fn counts_are_those_of_a_hash_map() {
     for _ in 0..20_000 {
         let (frames, size, rate) = random_key(&mut random);
         count(&buckets, &frames, size, rate, usize::MAX).unwrap();
-        *model.entry((frames, size, rate)).or_insert(0) += 1;
+        *model.entry((frames, Some(size), rate)).or_insert(0) += 1;
     }
     assert_eq!(contents(&buckets), model);
     assert_eq!(buckets.len(), model.len());
@@ -100,6 +103,40 @@ fn the_limit_holds_and_known_keys_are_still_found() {
     }
     assert_eq!(count(&buckets, &[3], 8, 1, 10), Ok(()));
     assert_eq!(buckets.len(), 10);
+}
+
+#[test]
+fn near_the_limit_new_sizes_of_a_stack_and_rate_are_counted_together() {
+    let buckets = Buckets::new();
+    for size in 1..=100 {
+        count(&buckets, &[1], size, 1, 12).unwrap();
+        count(&buckets, &[2], 1, 1, 12).unwrap();
+    }
+    count(&buckets, &[1], 200, 512, 12).unwrap();
+    let contents = contents(&buckets);
+    // Nine keys have room of their own.
+    let own = |size: usize| contents.get(&(vec![1], Some(size), 1)).copied();
+    assert_eq!((own(1), own(8), own(9)), (Some(1), Some(1), None));
+    assert_eq!(contents.get(&(vec![2], Some(1), 1)), Some(&100));
+    assert_eq!(contents.get(&(vec![1], None, 1)), Some(&92));
+    assert_eq!(contents.get(&(vec![1], None, 512)), Some(&1));
+    assert_eq!(contents.len(), 11);
+    let mixed = buckets
+        .iter()
+        .find(|bucket| bucket.frames().len() == 1 && bucket.size().is_none() && bucket.rate() == 1);
+    let (allocs, frees) = mixed.unwrap().mixed_totals().unwrap();
+    assert_eq!((allocs.bytes, frees.samples), ((9..=100).sum(), 0));
+}
+
+#[test]
+fn fewer_buckets_than_four_are_all_for_sizes() {
+    for limit in 0..4 {
+        let buckets = Buckets::new();
+        for size in 1..10 {
+            let made = count(&buckets, &[1], size, 1, limit);
+            assert_eq!(made.is_ok(), size <= limit, "{size} of {limit}");
+        }
+    }
 }
 
 #[test]

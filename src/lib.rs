@@ -87,6 +87,7 @@ pub use error::Error;
 pub use http::{serve, serve_from_env};
 pub use limits::Limits;
 pub use profile::{HeapProfile, HeapRecord, HeapValues, MemStats, ProfilerStats, mem_stats};
+pub use record::ExactCounts;
 
 /// The default of [`ProfiledAllocator::sample_every`], Go's: one sample per 512 KiB allocated on average.
 ///
@@ -98,6 +99,20 @@ pub const DEFAULT_SAMPLE_RATE: usize = 512 * 1024;
 pub fn sample_rate() -> usize {
     profile::report_bad_environment();
     record::sample_rate().unwrap_or(0)
+}
+
+/// What has been allocated and freed since the start, exactly; None unless
+/// [`ProfiledAllocator::count_exactly`] says that it is counted.
+///
+/// Everything that went through the allocator is counted, the profiler's own allocations included, on all threads and
+/// before `main` too; in a fork child, what its parent had counted is where it starts. A `realloc` is an allocation and a
+/// free. Blocks that C frees past the allocator stay in use. What is missed: threads that end by the bare system call and
+/// not by returning, and fork children made by the bare system call, lose what they have counted. What is too much: a
+/// request below the distance to the next sample that the inner allocator refuses, counted as if it had been granted.
+///
+/// Costs about 0.3 µs a thread, and threads that end meanwhile wait for it. Not for signal handlers.
+pub fn exact_counts() -> Option<ExactCounts> {
+    record::exact_counts()
 }
 
 /// Sets the sampling rate for all threads, from their next allocation on: 0 stops new samples, 1 samples everything.

@@ -86,6 +86,12 @@ impl Live {
         self.filter.may_contain(address)
     }
 
+    /// 0 if `may_contain` is false.
+    #[inline(always)]
+    pub(crate) fn hits(&self, address: usize) -> u8 {
+        self.filter.hits(address)
+    }
+
     /// Publishes a record of the block at `address`, which has none: see `retire_stale`.
     pub(crate) fn insert(
         &self,

@@ -26,6 +26,7 @@ mod host;
 mod index;
 mod limits;
 mod listener;
+mod metrics;
 #[cfg(any(test, fuzzing))]
 mod offline;
 mod profiles;

@@ -360,6 +360,8 @@ pub(crate) struct Summary {
     pub(crate) total: HeapValues,
     pub(crate) inuse_space_error: f64,
     pub(crate) sample_rate: usize,
+    /// How many there have been.
+    pub(crate) samples: u64,
 }
 
 impl Summary {
@@ -370,8 +372,10 @@ impl Summary {
     }
 
     fn of(records: impl Iterator<Item = HeapRecord>, sample_rate: usize) -> Self {
+        let mut samples = 0;
         // Folded from 0: the sum of no floats is −0, which prints its sign.
         let (total, variance) = records.fold((HeapValues::default(), 0.0), |sum, record| {
+            samples += u64::try_from(record.sampled().alloc_objects).unwrap_or(0);
             (
                 sum.0 + record.estimate,
                 sum.1 + record.inuse_space_variance(),
@@ -381,6 +385,7 @@ impl Summary {
             total,
             inuse_space_error: f64::max(variance, 0.0).sqrt(),
             sample_rate,
+            samples,
         }
     }
 }

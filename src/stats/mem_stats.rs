@@ -17,6 +17,8 @@ pub struct MemStats {
     pub exact: Option<ExactCounts>,
     /// Mean bytes between samples; 0 is off.
     pub sample_rate: usize,
+    /// Samples taken since the start.
+    pub samples: u64,
     /// Physical memory of the process in bytes, what operators alert on; None where there is no `/proc`.
     pub resident_bytes: Option<u64>,
     /// The most that it has been.
@@ -29,6 +31,8 @@ pub struct MemStats {
     pub cgroup: Option<CgroupStats>,
     /// The profiler's own state.
     pub profiler: ProfilerStats,
+    /// Whether anything is counted at all: without an allocator of ours every count is 0, and means nothing.
+    pub(super) is_installed: bool,
 }
 
 /// Reads the process's memory statistics. Takes about 50 ns a bucket, and some ten small reads of `/proc` and of the
@@ -46,11 +50,13 @@ pub fn mem_stats() -> MemStats {
         inuse_space_error: heap.inuse_space_error,
         exact: record::exact_counts(),
         sample_rate: heap.sample_rate,
+        samples: heap.samples,
         resident_bytes: status.resident_bytes,
         peak_resident_bytes: status.peak_resident_bytes,
         virtual_bytes: status.virtual_bytes,
         process: ProcessStats::read(status.threads),
         cgroup: CgroupStats::read(),
         profiler: ProfilerStats::read(),
+        is_installed: record::sample_rate().is_some(),
     }
 }

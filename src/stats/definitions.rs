@@ -363,4 +363,27 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), count);
     }
+
+    /// What the alerts and the dashboard ask for is there. `rust_tasks_alive` is for services to export.
+    #[test]
+    fn the_monitoring_example_asks_for_no_other_metrics() {
+        let files = [
+            include_str!("../../examples/monitoring/dashboard.json"),
+            include_str!("../../examples/monitoring/alerts.yml"),
+        ];
+        for file in files {
+            let words = file.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let asked =
+                words.filter(|word| word.starts_with("rust_") || word.starts_with("process_"));
+            let mut count = 0;
+            for name in asked.filter(|name| *name != "rust_tasks_alive") {
+                assert!(
+                    METRICS.iter().any(|metric| metric.sample_name() == name),
+                    "{name}"
+                );
+                count += 1;
+            }
+            assert!(count > 5);
+        }
+    }
 }

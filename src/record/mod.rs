@@ -143,13 +143,13 @@ pub(crate) struct Undecided(usize);
 pub(crate) fn take_back(size: usize) -> Undecided {
     Thread::with(|thread| {
         let before = thread.counts.countdown().wrapping_add(size as i64);
-        thread.counts.count_down_to(before);
-        if !thread.is_suspended() {
-            let cut = RECORD.rate.word().cut(before);
-            if cut != before {
-                thread.counts.move_countdown(cut);
-            }
-        }
+        let cut = if thread.is_suspended() {
+            before
+        } else {
+            RECORD.rate.word().cut(before)
+        };
+        // One store: a signal handler never finds more than what is left.
+        thread.counts.give_back_to(before, cut);
     });
     Undecided(size)
 }
@@ -294,7 +294,9 @@ pub(crate) fn count_free(size: usize) {
 #[inline(never)]
 pub(crate) fn settle_counts() {
     Thread::with(|thread| {
-        if let Some(busy) = Busy::enter(thread) {
+        if thread.counts.unlisted() != 0
+            && let Some(busy) = Busy::enter(thread)
+        {
             RECORD.exact.settle(thread);
             busy.leave();
         }

@@ -100,21 +100,21 @@ impl<A> ProfiledAllocator<A> {
         self
     }
 
-    #[inline(always)]
+    #[inline]
     fn count_alloc(&self) {
         if self.defaults.counts_exactly {
             record::count_alloc();
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn count_free(&self, size: usize) {
         if self.defaults.counts_exactly {
             record::count_free(size);
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn frees_slowly(&self, block: *mut u8) -> bool {
         if self.defaults.counts_exactly {
             record::may_contain_or_is_unlisted(block)

@@ -272,19 +272,19 @@ pub(crate) fn may_contain(block: *mut u8) -> bool {
 }
 
 /// `may_contain` where all is counted: true also if the thread is not among those whose counts are summed.
-#[inline(always)]
+#[inline]
 pub(crate) fn may_contain_or_is_unlisted(block: *mut u8) -> bool {
     Thread::with(|thread| RECORD.live.hits(block.addr()) | thread.counts.unlisted() != 0)
 }
 
 /// Counts an allocation whose bytes `countdown` has counted.
-#[inline(always)]
+#[inline]
 pub(crate) fn count_alloc() {
     Thread::with(|thread| thread.counts.count_alloc());
 }
 
 /// Counts a free.
-#[inline(always)]
+#[inline]
 pub(crate) fn count_free(size: usize) {
     Thread::with(|thread| thread.counts.count_free(size));
 }

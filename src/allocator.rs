@@ -56,7 +56,9 @@ pub struct ProfiledAllocator<A = System> {
 impl ProfiledAllocator<System> {
     /// Wraps the operating system's allocator.
     pub const fn system() -> Self {
-        Self::new(System)
+        let mut wrapper = Self::new(System);
+        wrapper.defaults.is_system = true;
+        wrapper
     }
 }
 
@@ -69,6 +71,7 @@ impl<A> ProfiledAllocator<A> {
                 rate: crate::DEFAULT_SAMPLE_RATE,
                 limits: Limits::DEFAULT,
                 counts_exactly: true,
+                is_system: false,
             },
         }
     }

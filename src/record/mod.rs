@@ -64,6 +64,8 @@ pub(crate) struct Defaults {
     pub(crate) limits: Limits,
     /// Whether everything is counted, not the samples alone.
     pub(crate) counts_exactly: bool,
+    /// Whether the inner allocator is known to be the system's.
+    pub(crate) is_system: bool,
 }
 
 /// All that the profiler knows: one per process, because a process has one global allocator.
@@ -82,6 +84,8 @@ struct Record {
     exact: Exact,
     /// `DEBUG_PPROF_RATE` was set to something that is no rate, and nobody has been told.
     bad_rate_variable: AtomicBool,
+    /// The wrapper's `Defaults::is_system`.
+    is_system: AtomicBool,
 }
 
 impl Record {
@@ -97,6 +101,7 @@ impl Record {
             drops: Drops::new(),
             exact: Exact::new(),
             bad_rate_variable: AtomicBool::new(false),
+            is_system: AtomicBool::new(false),
         }
     }
 
@@ -105,6 +110,7 @@ impl Record {
     #[inline(never)]
     fn start(&self, defaults: &Defaults) {
         loader_lock::is_free_here();
+        self.is_system.store(defaults.is_system, Ordering::Relaxed);
         if defaults.counts_exactly {
             self.exact.start();
         }
@@ -353,6 +359,11 @@ pub(crate) fn sample_rate() -> Option<usize> {
 /// Takes the news, once, that `DEBUG_PPROF_RATE` holds no rate. Nothing may be written where it was found out.
 pub(crate) fn take_bad_rate_variable() -> bool {
     RECORD.bad_rate_variable.swap(false, Ordering::Relaxed)
+}
+
+/// Whether the inner allocator is known to be the system's.
+pub(crate) fn wraps_the_system() -> bool {
+    RECORD.is_system.load(Ordering::Relaxed)
 }
 
 /// Sets the rate for all threads, from their next allocation on.

@@ -90,8 +90,9 @@ pub use error::Error;
 #[cfg(feature = "http")]
 pub use http::{serve, serve_from_env};
 pub use limits::Limits;
-pub use profile::{HeapProfile, HeapRecord, HeapValues, MemStats, ProfilerStats, mem_stats};
+pub use profile::{HeapProfile, HeapRecord, HeapValues, ProfilerStats};
 pub use record::ExactCounts;
+pub use stats::{CgroupStats, MemStats, ProcessStats, mem_stats};
 
 /// The default of [`ProfiledAllocator::sample_every`], Go's: one sample per 512 KiB allocated on average.
 ///

@@ -356,15 +356,15 @@ impl HeapProfile {
 
 /// What the entries of a profile come to.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Summary {
-    pub(super) total: HeapValues,
-    pub(super) inuse_space_error: f64,
-    pub(super) sample_rate: usize,
+pub(crate) struct Summary {
+    pub(crate) total: HeapValues,
+    pub(crate) inuse_space_error: f64,
+    pub(crate) sample_rate: usize,
 }
 
 impl Summary {
     /// Read now, without memory for a profile; all 0 if no allocator is installed.
-    pub(super) fn now() -> Self {
+    pub(crate) fn now() -> Self {
         let summary = |rate| Self::of(HeapRecord::all(), rate);
         record::sample_rate().map(summary).unwrap_or_default()
     }

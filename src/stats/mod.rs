@@ -1,17 +1,26 @@
-//! What else can be known of the process's memory: the allocator's own view of it.
+//! Numbers about the process: [`mem_stats`](crate::mem_stats), and the same as metrics; the allocator's own view of its
+//! memory.
+//!
+//! The room asks `profile`, and reads `/proc` and the cgroup's files, one file for each source.
 
 mod allocator_view;
+mod cgroup;
 mod glibc;
 #[cfg(feature = "jemalloc")]
 mod jemalloc;
+mod mem_stats;
 #[cfg(feature = "mimalloc")]
 mod mimalloc;
+mod process;
 
 pub use self::allocator_view::{
     AllocatorView, ViewedAllocator, allocator_view, set_allocator_view,
 };
+pub use self::cgroup::CgroupStats;
 pub use self::glibc::Glibc;
 #[cfg(feature = "jemalloc")]
 pub use self::jemalloc::Jemalloc;
+pub use self::mem_stats::{MemStats, mem_stats};
 #[cfg(feature = "mimalloc")]
 pub use self::mimalloc::Mimalloc;
+pub use self::process::ProcessStats;

@@ -442,6 +442,11 @@ impl Exact {
         None
     }
 
+    pub(super) fn thread_variables(&self) -> impl Iterator<Item = usize> {
+        let listed = self.slots().filter_map(Slot::counts);
+        listed.map(|counts| counts.as_ptr().addr())
+    }
+
     fn slots(&self) -> impl Iterator<Item = &Slot> {
         let mut chunk = self.first.load(Ordering::Acquire);
         core::iter::from_fn(move || {

@@ -361,6 +361,11 @@ pub(crate) fn take_bad_rate_variable() -> bool {
     RECORD.bad_rate_variable.swap(false, Ordering::Relaxed)
 }
 
+/// An address in the variables of each thread that has allocated or freed.
+pub(crate) fn thread_variables() -> impl Iterator<Item = usize> {
+    RECORD.exact.thread_variables()
+}
+
 /// Whether the inner allocator is known to be the system's.
 pub(crate) fn wraps_the_system() -> bool {
     RECORD.is_system.load(Ordering::Relaxed)

@@ -23,6 +23,8 @@
 //! | [`HeapProfile`] | take, compare and write profiles without HTTP |
 //! | [`sample_rate`], [`set_sample_rate`] | the rate, at any time |
 //! | [`mem_stats`] | totals, their error, resident memory, and the profiler's own state |
+//! | [`exact_counts`] | everything allocated and freed, counted |
+//! | [`stats`] | the allocator's own view |
 //! | [`Limits`] | bounds on what is kept |
 //!
 //! # What a profile does not show
@@ -49,6 +51,7 @@
 //! |---|---|---|
 //! | `http` | yes | the endpoint; adds `httparse` |
 //! | `symbolize` | yes | names in profiles; without it all are `binary+0xoffset` |
+//! | `jemalloc`, `mimalloc` | no | the allocator's own view of its memory in [`stats`]; each adds the `-sys` crate of that allocator |
 //! | `tiny_http` | no | an adapter in `http::tiny_http` for services that run tiny_http 0.12 |
 //!
 //! [`http::Server`]: crate::http::Server

@@ -9,6 +9,7 @@ use super::query::Query;
 use super::response::Response;
 use crate::error::Error;
 use crate::profile::{self, DefaultSampleType, HeapProfile, Pieces, PprofView};
+use crate::stats;
 
 /// What is asked of a profile.
 pub(super) struct Asked<'a> {
@@ -29,10 +30,24 @@ pub(super) fn answer(
     let length = delta::wanted(query, limits)?;
     let is_text = query.integer("debug") != 0;
     let symbolize = query.value("symbolize") != "0";
+    let with_rss = match query.value("rss").as_str() {
+        "" | "0" => false,
+        "1" if length.is_none() && !is_text => true,
+        "1" => {
+            return Err(Response::refusal(
+                400,
+                "rss=1 is for a profile of a moment, as in heap?rss=1: not with seconds or debug",
+            ));
+        }
+        other => {
+            let text = format!("rss is {other:?}, and may be 0 or 1, as in heap?rss=1");
+            return Err(Response::refusal(400, &text));
+        }
+    };
     let body = match length {
         _ if asked.head_only => Pieces::default(),
         None if is_text => text(source)?,
-        None => snapshot(source, symbolize)?,
+        None => snapshot(source, symbolize, with_rss)?,
         Some(length) => growth(source, symbolize, length, gone, limits)?,
     };
     Ok(match length {
@@ -49,9 +64,17 @@ fn text(source: Source) -> Result<Pieces, Response> {
     }
 }
 
-fn snapshot(source: Source, symbolize: bool) -> Result<Pieces, Response> {
+fn snapshot(source: Source, symbolize: bool, with_rss: bool) -> Result<Pieces, Response> {
     match source {
-        Source::Memory(default) => Ok(capture()?.to_pprof(view(default, symbolize))),
+        Source::Memory(default) => {
+            let mut profile = capture()?;
+            if with_rss {
+                let view = stats::allocator_view().map(|(_, view)| view);
+                let unread = || Response::refusal(500, "rss=1 needs /proc/self/smaps");
+                profile = profile.with_rss(view).ok_or_else(unread)?;
+            }
+            Ok(profile.to_pprof(view(default, symbolize)))
+        }
         Source::Nowhere(shape) => Ok(empty(shape.sample_types, None)),
     }
 }

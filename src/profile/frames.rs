@@ -20,6 +20,19 @@ pub(super) enum Pseudo {
     OverLimit,
     /// All entries that the limit on a profile's size folded together.
     Truncated,
+    /// Of a profile of all physical memory: see `rss.rs`. Free memory that the allocator holds.
+    AllocatorCached,
+    /// The allocator's own tables.
+    AllocatorMetadata,
+    ThreadStacks,
+    /// Code, constants and mapped files.
+    FileBacked,
+    /// What is left.
+    OtherAnonymous,
+    /// The profiler's own tables.
+    Profiler,
+    /// By how much the samples are more than what is left for them.
+    NotResident,
 }
 
 impl Pseudo {
@@ -29,6 +42,13 @@ impl Pseudo {
             Pseudo::StackTruncated => "[stack truncated]",
             Pseudo::OverLimit => "[over limit]",
             Pseudo::Truncated => "[truncated]",
+            Pseudo::AllocatorCached => "[allocator: cached]",
+            Pseudo::AllocatorMetadata => "[allocator: metadata]",
+            Pseudo::ThreadStacks => "[thread stacks]",
+            Pseudo::FileBacked => "[file-backed]",
+            Pseudo::OtherAnonymous => "[other anonymous]",
+            Pseudo::Profiler => "[profiler]",
+            Pseudo::NotResident => "[not resident]",
         }
     }
 
@@ -39,6 +59,13 @@ impl Pseudo {
             Pseudo::OverLimit => 2,
             Pseudo::Truncated => 3,
             Pseudo::NoStack => 4,
+            Pseudo::AllocatorCached => 5,
+            Pseudo::AllocatorMetadata => 6,
+            Pseudo::ThreadStacks => 7,
+            Pseudo::FileBacked => 8,
+            Pseudo::OtherAnonymous => 9,
+            Pseudo::Profiler => 10,
+            Pseudo::NotResident => 11,
         };
         0xffff_ffff_ffff_0000 + nth
     }

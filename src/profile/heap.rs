@@ -5,12 +5,15 @@ use std::ops::{Add, Sub};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::pieces::Pieces;
+use super::rss::Rest;
 use super::{pprof, text};
 use crate::error::Error;
 use crate::pages::{self, PageVec};
 use crate::record::{self, Bucket, FoldedTotals, Suspended};
 use crate::scale;
 use crate::stack::places;
+#[cfg(feature = "http")]
+use crate::stats::AllocatorView;
 
 /// The four values of a heap profile, in Go's order and with its meaning. In a profile of an interval they are growth
 /// and may be negative.
@@ -215,6 +218,8 @@ pub struct HeapProfile {
     taken: Instant,
     /// Of a profile of an interval.
     duration: Option<Duration>,
+    /// Of a profile of all physical memory.
+    rest: Option<Rest>,
 }
 
 impl HeapProfile {
@@ -239,6 +244,7 @@ impl HeapProfile {
             time: SystemTime::now(),
             taken: Instant::now(),
             duration: None,
+            rest: None,
         })
     }
 
@@ -271,7 +277,20 @@ impl HeapProfile {
             time: self.time,
             taken: self.taken,
             duration: Some(self.taken.saturating_duration_since(earlier.taken)),
+            rest: None,
         }
+    }
+
+    /// The same with pseudo entries, in what is written, for all that is in physical memory besides: the total is the RSS.
+    /// None where the system does not tell.
+    #[cfg(feature = "http")]
+    pub(crate) fn with_rss(mut self, view: Option<AllocatorView>) -> Option<HeapProfile> {
+        self.rest = Some(Rest::read(self.total().inuse_space, view)?);
+        Some(self)
+    }
+
+    pub(super) fn rest(&self) -> Option<&Rest> {
+        self.rest.as_ref()
     }
 
     /// The entries, in no particular order.

@@ -31,6 +31,7 @@ mod profiler_stats;
 )]
 mod proto;
 mod remembered;
+mod rss;
 mod runtime_frames;
 mod segments;
 mod shims;

@@ -126,6 +126,15 @@ fn build(
         };
         tables.add_sample(sample);
     }
+    let rest = profile.rest().map(|rest| rest.samples);
+    for (pseudo, bytes) in rest.into_iter().flatten().filter(|(_, bytes)| *bytes != 0) {
+        let location = tables.pseudo(pseudo);
+        tables.add_sample(proto::Sample {
+            location_id: vec![location],
+            value: vec![0, 0, 0, bytes],
+            label: Vec::new(),
+        });
+    }
     let default_sample_type = match default_sample_type {
         DefaultSampleType::Unset => 0,
         DefaultSampleType::AllocSpace => tables.string("alloc_space"),
@@ -192,6 +201,12 @@ fn comments(profile: &HeapProfile, kept: &Kept<'_>, frames: &Frames) -> Vec<Stri
         profile.total().inuse_space,
         profile.inuse_space_error()
     ));
+    if let Some(rest) = profile.rest() {
+        comments.push(format!(
+            "#resident {} bytes: entries in brackets are what is not in the samples, [other anonymous] with the error of sampling in it",
+            rest.resident
+        ));
+    }
     comments.extend(stats.losses());
     if kept.folded_records > 0 {
         comments.push(format!(

@@ -122,6 +122,15 @@ impl Counts {
         self.countdown.store(left as u64, Ordering::Relaxed);
     }
 
+    /// Takes the last allocation's bytes back: the countdown is `before` again, cut to `cut`.
+    #[inline(always)]
+    pub(super) fn give_back_to(&self, before: i64, cut: i64) {
+        if cut != before {
+            self.base.add(cut.wrapping_sub(before) as u64);
+        }
+        self.count_down_to(cut);
+    }
+
     /// Sets the countdown; what has been allocated stays as it was.
     pub(super) fn move_countdown(&self, to: i64) {
         let moves = self.moves.load(Ordering::Relaxed);
@@ -176,6 +185,14 @@ impl Counts {
         let mut all = self.frees_only();
         all.add(self.allocs_only());
         all
+    }
+
+    /// Of the calling thread: nothing is being moved, or by what a signal handler has interrupted.
+    fn own(&self) -> ExactCounts {
+        let mut own = self.frees_only();
+        own.allocated_bytes = self.difference();
+        own.allocations = self.allocations.get();
+        own
     }
 
     fn read_allocated(&self) -> u64 {
@@ -345,7 +362,7 @@ impl Exact {
             return;
         }
         if counts.is_late.get() {
-            let all = counts.all();
+            let all = counts.own();
             counts.forget();
             self.late.add(all);
             // The next allocation comes to the slow path as well; its gap is drawn there.
@@ -381,21 +398,9 @@ impl Exact {
     }
 
     fn take_slot(&self) -> Option<&Slot> {
-        let free = |slot: &&Slot| {
-            slot.counts.load(Ordering::Relaxed).is_null()
-                && slot
-                    .counts
-                    .compare_exchange(
-                        ptr::null_mut(),
-                        RESERVED,
-                        Ordering::Acquire,
-                        Ordering::Relaxed,
-                    )
-                    .is_ok()
-        };
         loop {
             let first = self.first.load(Ordering::Acquire);
-            if let Some(slot) = self.slots().find(free) {
+            if let Some(slot) = Self::take_slot_of(first) {
                 return Some(slot);
             }
             let fresh = pages::map(size_of::<Chunk>())?.cast::<Chunk>();
@@ -415,6 +420,31 @@ impl Exact {
                 Err(_) => pages::unmap(fresh.cast(), size_of::<Chunk>()),
             }
         }
+    }
+
+    /// Plain loops: without optimization, iterators take more stack than may be left.
+    fn take_slot_of<'c>(mut chunk: *mut Chunk) -> Option<&'c Slot> {
+        while !chunk.is_null() {
+            // SAFETY: chunks are published whole and never unmapped.
+            let this = unsafe { &*chunk };
+            for slot in &this.slots {
+                let counts = &slot.counts;
+                let (free, taken) = (ptr::null_mut(), RESERVED);
+                if counts.load(Ordering::Relaxed).is_null()
+                    && let Ok(_) =
+                        counts.compare_exchange(free, taken, Ordering::Acquire, Ordering::Relaxed)
+                {
+                    return Some(slot);
+                }
+            }
+            chunk = this.next.load(Ordering::Acquire);
+        }
+        None
+    }
+
+    pub(super) fn thread_variables(&self) -> impl Iterator<Item = usize> {
+        let listed = self.slots().filter_map(Slot::counts);
+        listed.map(|counts| counts.as_ptr().addr())
     }
 
     fn slots(&self) -> impl Iterator<Item = &Slot> {

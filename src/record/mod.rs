@@ -64,6 +64,8 @@ pub(crate) struct Defaults {
     pub(crate) limits: Limits,
     /// Whether everything is counted, not the samples alone.
     pub(crate) counts_exactly: bool,
+    /// Whether the inner allocator is known to be the system's.
+    pub(crate) is_system: bool,
 }
 
 /// All that the profiler knows: one per process, because a process has one global allocator.
@@ -82,6 +84,8 @@ struct Record {
     exact: Exact,
     /// `DEBUG_PPROF_RATE` was set to something that is no rate, and nobody has been told.
     bad_rate_variable: AtomicBool,
+    /// The wrapper's `Defaults::is_system`.
+    is_system: AtomicBool,
 }
 
 impl Record {
@@ -97,6 +101,7 @@ impl Record {
             drops: Drops::new(),
             exact: Exact::new(),
             bad_rate_variable: AtomicBool::new(false),
+            is_system: AtomicBool::new(false),
         }
     }
 
@@ -105,6 +110,7 @@ impl Record {
     #[inline(never)]
     fn start(&self, defaults: &Defaults) {
         loader_lock::is_free_here();
+        self.is_system.store(defaults.is_system, Ordering::Relaxed);
         if defaults.counts_exactly {
             self.exact.start();
         }
@@ -143,13 +149,13 @@ pub(crate) struct Undecided(usize);
 pub(crate) fn take_back(size: usize) -> Undecided {
     Thread::with(|thread| {
         let before = thread.counts.countdown().wrapping_add(size as i64);
-        thread.counts.count_down_to(before);
-        if !thread.is_suspended() {
-            let cut = RECORD.rate.word().cut(before);
-            if cut != before {
-                thread.counts.move_countdown(cut);
-            }
-        }
+        let cut = if thread.is_suspended() {
+            before
+        } else {
+            RECORD.rate.word().cut(before)
+        };
+        // One store: a signal handler never finds more than what is left.
+        thread.counts.give_back_to(before, cut);
     });
     Undecided(size)
 }
@@ -272,19 +278,19 @@ pub(crate) fn may_contain(block: *mut u8) -> bool {
 }
 
 /// `may_contain` where all is counted: true also if the thread is not among those whose counts are summed.
-#[inline(always)]
+#[inline]
 pub(crate) fn may_contain_or_is_unlisted(block: *mut u8) -> bool {
     Thread::with(|thread| RECORD.live.hits(block.addr()) | thread.counts.unlisted() != 0)
 }
 
 /// Counts an allocation whose bytes `countdown` has counted.
-#[inline(always)]
+#[inline]
 pub(crate) fn count_alloc() {
     Thread::with(|thread| thread.counts.count_alloc());
 }
 
 /// Counts a free.
-#[inline(always)]
+#[inline]
 pub(crate) fn count_free(size: usize) {
     Thread::with(|thread| thread.counts.count_free(size));
 }
@@ -294,7 +300,9 @@ pub(crate) fn count_free(size: usize) {
 #[inline(never)]
 pub(crate) fn settle_counts() {
     Thread::with(|thread| {
-        if let Some(busy) = Busy::enter(thread) {
+        if thread.counts.unlisted() != 0
+            && let Some(busy) = Busy::enter(thread)
+        {
             RECORD.exact.settle(thread);
             busy.leave();
         }
@@ -351,6 +359,16 @@ pub(crate) fn sample_rate() -> Option<usize> {
 /// Takes the news, once, that `DEBUG_PPROF_RATE` holds no rate. Nothing may be written where it was found out.
 pub(crate) fn take_bad_rate_variable() -> bool {
     RECORD.bad_rate_variable.swap(false, Ordering::Relaxed)
+}
+
+/// An address in the variables of each thread that has allocated or freed.
+pub(crate) fn thread_variables() -> impl Iterator<Item = usize> {
+    RECORD.exact.thread_variables()
+}
+
+/// Whether the inner allocator is known to be the system's.
+pub(crate) fn wraps_the_system() -> bool {
+    RECORD.is_system.load(Ordering::Relaxed)
 }
 
 /// Sets the rate for all threads, from their next allocation on.

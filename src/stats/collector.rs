@@ -58,14 +58,12 @@ impl collector::Collector for Collector {
             };
             let mut family = encoder.encode_descriptor(name, metric.help, unit.as_ref(), kind)?;
             for value in &values {
-                // Without a label there is no label set at all: an empty one would leave `{}` behind the name.
-                match value.label {
-                    None => encode(&mut family, metric.kind, value.number)?,
-                    Some(label) => {
-                        let labels = [label];
-                        let mut member = family.encode_family(&labels)?;
-                        encode(&mut member, metric.kind, value.number)?;
-                    }
+                // Without labels there is no label set at all: an empty one would leave `{}` behind the name.
+                if value.labels.is_empty() {
+                    encode(&mut family, metric.kind, value.number)?;
+                } else {
+                    let mut member = family.encode_family(&value.labels)?;
+                    encode(&mut member, metric.kind, value.number)?;
                 }
             }
         }

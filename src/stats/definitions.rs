@@ -2,6 +2,7 @@
 //!
 //! Names, types and help texts follow Go's client library with `rust_` for `go_`, so that alerts and dashboards carry over.
 
+use super::allocator_view::AllocatorView;
 use super::mem_stats::MemStats;
 
 /// A family of metrics.
@@ -29,8 +30,8 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) enum Read {
     One(fn(&MemStats) -> Option<Number>),
-    /// One for each value of this label.
-    Each(&'static str, fn(&MemStats) -> Vec<(&'static str, Number)>),
+    /// One for each set of labels.
+    Each(fn(&MemStats) -> Vec<Value>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,10 +53,10 @@ impl Number {
     }
 }
 
-/// A value with its label.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A value with its labels, words of ours or of an allocator.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Value {
-    pub(super) label: Option<(&'static str, &'static str)>,
+    pub(super) labels: Vec<(&'static str, &'static str)>,
     pub(super) number: Number,
 }
 
@@ -88,18 +89,12 @@ impl Definition {
         match self.read {
             Read::One(read) => {
                 let value = read(stats).map(|number| Value {
-                    label: None,
+                    labels: Vec::new(),
                     number,
                 });
                 value.into_iter().collect()
             }
-            Read::Each(key, read) => {
-                let values = read(stats).into_iter().map(|(value, number)| Value {
-                    label: Some((key, value)),
-                    number,
-                });
-                values.collect()
-            }
+            Read::Each(read) => read(stats),
         }
     }
 }
@@ -184,6 +179,36 @@ pub(super) const METRICS: &[Definition] = &[
         },
     ),
     gauge(
+        "rust_memstats_heap_sys_bytes",
+        BYTES,
+        "Address space held by the allocator.",
+        |stats| whole(allocator(stats)?.mapped?),
+    ),
+    gauge(
+        "rust_memstats_heap_inuse_bytes",
+        BYTES,
+        "Bytes in pages in use, or in blocks in use where the allocator does not count pages.",
+        |stats| whole(allocator(stats)?.active.or(allocator(stats)?.in_use)?),
+    ),
+    gauge(
+        "rust_memstats_heap_idle_bytes",
+        BYTES,
+        "Held by the allocator but not in use (fragmentation and caches).",
+        |stats| whole(allocator(stats)?.idle?),
+    ),
+    gauge(
+        "rust_memstats_heap_released_bytes",
+        BYTES,
+        "Given back to the OS, still mapped.",
+        |stats| whole(allocator(stats)?.released?),
+    ),
+    gauge(
+        "rust_memstats_metadata_bytes",
+        BYTES,
+        "The allocator's own tables.",
+        |stats| whole(allocator(stats)?.metadata?),
+    ),
+    gauge(
         "rust_memstats_buck_hash_sys_bytes",
         BYTES,
         "Memory used by the profiler itself.",
@@ -218,7 +243,7 @@ pub(super) const METRICS: &[Definition] = &[
         kind: Kind::Counter,
         unit: None,
         help: "Samples that could not be kept whole.",
-        read: Read::Each("reason", |stats| {
+        read: Read::Each(|stats| {
             let profiler = &stats.profiler;
             let reasons = [
                 ("bucket_limit", profiler.folded_bucket_limit),
@@ -231,7 +256,10 @@ pub(super) const METRICS: &[Definition] = &[
             ];
             let reasons = reasons.iter().filter(|_| stats.is_installed);
             reasons
-                .map(|&(reason, count)| (reason, Number::Whole(count)))
+                .map(|&(reason, count)| Value {
+                    labels: vec![("reason", reason)],
+                    number: Number::Whole(count),
+                })
                 .collect()
         }),
     },
@@ -246,8 +274,13 @@ pub(super) const METRICS: &[Definition] = &[
         kind: Kind::Gauge,
         unit: None,
         help: "Information about the Rust profiling environment.",
-        read: Read::Each("version", |_| {
-            vec![(env!("CARGO_PKG_VERSION"), Number::Whole(1))]
+        read: Read::Each(|stats| {
+            let allocator = stats.allocator.map(|(name, _)| ("allocator", name));
+            let version = ("version", env!("CARGO_PKG_VERSION"));
+            vec![Value {
+                labels: [version].into_iter().chain(allocator).collect(),
+                number: Number::Whole(1),
+            }]
         }),
     },
     counter(
@@ -329,6 +362,10 @@ pub(super) const METRICS: &[Definition] = &[
         |stats| whole(stats.cgroup?.high_events?),
     ),
 ];
+
+fn allocator(stats: &MemStats) -> Option<AllocatorView> {
+    stats.allocator.map(|(_, view)| view)
+}
 
 fn whole(number: u64) -> Option<Number> {
     Some(Number::Whole(number))

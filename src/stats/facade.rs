@@ -72,10 +72,9 @@ fn ours() -> impl Iterator<Item = &'static Definition> {
 }
 
 fn set(recorder: &dyn Recorder, metric: &Definition, value: &Value) {
-    let labels: Vec<Label> = value
-        .label
-        .map(|(key, value)| Label::from_static_parts(key, value))
-        .into_iter()
+    let labels = value.labels.iter();
+    let labels: Vec<Label> = labels
+        .map(|&(key, value)| Label::from_static_parts(key, value))
         .collect();
     let key = Key::from_parts(metric.sample_name(), labels);
     match (metric.is_counter(), value.number) {

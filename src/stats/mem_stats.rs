@@ -1,5 +1,6 @@
 //! `mem_stats`: what can be known about the process's memory in one call.
 
+use super::allocator_view::{AllocatorView, allocator_view};
 use super::cgroup::CgroupStats;
 use super::process::ProcessStats;
 use crate::profile::{self, HeapValues, ProfilerStats, Status, Summary};
@@ -25,6 +26,9 @@ pub struct MemStats {
     pub peak_resident_bytes: Option<u64>,
     /// Address space in bytes.
     pub virtual_bytes: Option<u64>,
+    /// The inner allocator's name and what it says of its memory; None if it is not known, see
+    /// [`stats::allocator_view`](crate::stats::allocator_view).
+    pub allocator: Option<(&'static str, AllocatorView)>,
     /// Threads, descriptors, CPU time.
     pub process: ProcessStats,
     /// Memory of the container; None without cgroup v2.
@@ -54,6 +58,7 @@ pub fn mem_stats() -> MemStats {
         resident_bytes: status.resident_bytes,
         peak_resident_bytes: status.peak_resident_bytes,
         virtual_bytes: status.virtual_bytes,
+        allocator: allocator_view(),
         process: ProcessStats::read(status.threads),
         cgroup: CgroupStats::read(),
         profiler: ProfilerStats::read(),

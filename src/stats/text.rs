@@ -72,9 +72,17 @@ fn write_family(text: &mut String, metric: &Definition, values: &[Value], format
     }
     for value in values {
         text.push_str(&sample);
-        // Keys and values are words of ours: nothing to escape.
-        if let Some((key, value)) = value.label {
-            let _ = write!(text, "{{{key}=\"{value}\"}}");
+        for (index, (key, value)) in value.labels.iter().enumerate() {
+            let before = if index == 0 { '{' } else { ',' };
+            // A service's own allocator may call itself anything.
+            let value = value
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n");
+            let _ = write!(text, "{before}{key}=\"{value}\"");
+        }
+        if !value.labels.is_empty() {
+            text.push('}');
         }
         let _ = match value.number {
             Number::Whole(number) => writeln!(text, " {number}"),

@@ -4,7 +4,6 @@
 
 mod go_pprof;
 mod http_client;
-mod validator;
 
 use std::fs::{self, File};
 use std::hint::black_box;
@@ -16,7 +15,7 @@ use std::thread;
 
 use debug_pprof::{ProfiledAllocator, mem_stats};
 use http_client::get;
-use validator::{Expect, Kind, Profile, assert_valid};
+use http_client::validator::{Expect, Kind, Profile, assert_valid};
 
 #[global_allocator]
 static ALLOC: ProfiledAllocator = ProfiledAllocator::system();
@@ -123,9 +122,14 @@ fn heap_with_rss_adds_up() {
     assert!(of("[not resident]") == 0);
 
     fs::write(&path, &body).expect("writable");
-    let top = go_pprof::pprof(&["-top", "-sample_index=inuse_space", &path]);
+    let top = go_pprof::pprof(&[
+        "-top",
+        "-nodefraction=0",
+        "-sample_index=inuse_space",
+        &path,
+    ]);
     println!("{top}");
-    for name in ["[thread stacks]", "[file-backed]", "[other anonymous]"] {
+    for name in ["[thread stacks]", "[file-backed]", "[profiler]"] {
         assert!(top.contains(name), "{name} in\n{top}");
     }
     fs::remove_file(&path).expect("there");

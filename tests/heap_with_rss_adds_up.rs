@@ -138,13 +138,12 @@ fn heap_with_rss_adds_up() {
     for thread in threads {
         thread.join().expect("ends well");
     }
-    drop(heap);
 
     // Allocated and never touched: more than there is.
     let untouched: Vec<u8> = Vec::with_capacity(500 << 20);
     let (profile, _) = check(addr);
     assert!(pseudo(&profile)("[not resident]") < -400 * MIB);
-    drop(untouched);
+    drop((untouched, heap));
 
     for (query, word) in [
         ("rss=x", "rss"),

@@ -155,13 +155,12 @@ fn frees_elsewhere() {
 fn every_method() {
     let layout = Layout::from_size_align(100, 8).expect("a layout");
     for nth in 0..3000_usize {
-        // SAFETY: the layout has a size.
-        let block = unsafe {
-            if nth % 2 == 0 {
-                alloc(layout)
-            } else {
-                alloc_zeroed(layout)
-            }
+        let block = if nth % 2 == 0 {
+            // SAFETY: the layout has a size.
+            unsafe { alloc(layout) }
+        } else {
+            // SAFETY: the layout has a size.
+            unsafe { alloc_zeroed(layout) }
         };
         // SAFETY: from above.
         let block = unsafe { realloc(block, layout, 100 + nth) };
@@ -207,10 +206,8 @@ static KEY: AtomicUsize = AtomicUsize::new(0);
 fn destructors() {
     let mut key = 0;
     // SAFETY: written to `key`.
-    assert_eq!(
-        unsafe { libc::pthread_key_create(&mut key, Some(key_ends)) },
-        0
-    );
+    let made = unsafe { libc::pthread_key_create(&mut key, Some(key_ends)) };
+    assert_eq!(made, 0);
     KEY.store(key as usize, Ordering::SeqCst);
     for _ in 0..200 {
         let with_all = move || {
@@ -289,10 +286,8 @@ fn bare_exits() {
         let mut id = 0;
         let none = std::ptr::null_mut();
         // SAFETY: the function takes nothing.
-        assert_eq!(
-            unsafe { libc::pthread_create(&mut id, std::ptr::null(), exits, none) },
-            0
-        );
+        let made = unsafe { libc::pthread_create(&mut id, std::ptr::null(), exits, none) };
+        assert_eq!(made, 0);
         // SAFETY: made above, joined once.
         unsafe { libc::pthread_join(id, std::ptr::null_mut()) };
         let after = difference();

@@ -27,11 +27,13 @@ pub(super) enum Pseudo {
     ThreadStacks,
     /// Code, constants and mapped files.
     FileBacked,
+    /// What is counted as in use, less what the samples say.
+    SamplingError,
     /// What is left.
     OtherAnonymous,
     /// The profiler's own tables.
     Profiler,
-    /// By how much the samples are more than what is left for them.
+    /// By how much what is in use is more than what is resident of it, below 0: blocks that were never touched, or swapped.
     NotResident,
 }
 
@@ -46,6 +48,7 @@ impl Pseudo {
             Pseudo::AllocatorMetadata => "[allocator: metadata]",
             Pseudo::ThreadStacks => "[thread stacks]",
             Pseudo::FileBacked => "[file-backed]",
+            Pseudo::SamplingError => "[sampling error]",
             Pseudo::OtherAnonymous => "[other anonymous]",
             Pseudo::Profiler => "[profiler]",
             Pseudo::NotResident => "[not resident]",
@@ -66,6 +69,7 @@ impl Pseudo {
             Pseudo::OtherAnonymous => 9,
             Pseudo::Profiler => 10,
             Pseudo::NotResident => 11,
+            Pseudo::SamplingError => 12,
         };
         0xffff_ffff_ffff_0000 + nth
     }

@@ -12,7 +12,6 @@ use crate::pages::{self, PageVec};
 use crate::record::{self, Bucket, FoldedTotals, Suspended};
 use crate::scale;
 use crate::stack::places;
-#[cfg(feature = "http")]
 use crate::stats::AllocatorView;
 
 /// The four values of a heap profile, in Go's order and with its meaning. In a profile of an interval they are growth
@@ -282,9 +281,9 @@ impl HeapProfile {
     }
 
     /// The same with pseudo entries, in what is written, for all that is in physical memory besides: the total is the RSS.
-    /// None where the system does not tell.
-    #[cfg(feature = "http")]
-    pub(crate) fn with_rss(mut self, view: Option<AllocatorView>) -> Option<HeapProfile> {
+    /// `view` is what the allocator says of itself, from [`allocator_view`](crate::stats::allocator_view). None where the
+    /// system does not tell. Costs a reading of `/proc/self/smaps`, for which the kernel visits all pages.
+    pub fn with_rss(mut self, view: Option<AllocatorView>) -> Option<HeapProfile> {
         self.rest = Some(Rest::read(self.total().inuse_space, view)?);
         Some(self)
     }

@@ -203,7 +203,7 @@ fn comments(profile: &HeapProfile, kept: &Kept<'_>, frames: &Frames) -> Vec<Stri
     ));
     if let Some(rest) = profile.rest() {
         comments.push(format!(
-            "#resident {} bytes: entries in brackets are what is not in the samples, [other anonymous] with the error of sampling in it",
+            "#resident {} bytes: the total; entries in brackets are what is not in the samples",
             rest.resident
         ));
     }

@@ -5,8 +5,9 @@
 //!               ├ [thread stacks], [file-backed]                     counted by the kernel
 //!               ├ [profiler]                                         its mappings
 //!               ├ [allocator: cached], [allocator: metadata]         as the allocator says, as far as there is room
-//!               └ [other anonymous]                                  the rest: C code, rounding up, error of sampling
-//!                 [not resident]                                     instead, below 0, if the samples alone are more
+//!               ├ [sampling error]                                   to what is in use as counted, if it is; may be below 0
+//!               └ [other anonymous]                                  the rest: C code, rounding up, what is not counted
+//!                 [not resident]                                     instead, below 0, if what is in use alone is more
 //! ```
 
 use std::collections::HashSet;
@@ -21,7 +22,7 @@ use crate::stats::AllocatorView;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rest {
     pub(super) resident: i64,
-    pub(super) samples: [(Pseudo, i64); 7],
+    pub(super) samples: [(Pseudo, i64); 8],
 }
 
 /// Physical memory by what it belongs to, in bytes.
@@ -39,18 +40,26 @@ impl Rest {
         let smaps = BufReader::new(File::open("/proc/self/smaps").ok()?);
         let resident = Resident::of(smaps.lines().map_while(Result::ok), &StackMarks::read())?;
         let profiler = record::counters().memory as i64;
+        let counted = record::exact_counts();
+        let counted = counted.and_then(|counts| i64::try_from(counts.inuse_bytes()).ok());
         Some(Self::of(
             resident,
-            inuse_space,
+            (inuse_space, counted.unwrap_or(inuse_space)),
             profiler,
             view.unwrap_or_default(),
         ))
     }
 
-    fn of(resident: Resident, inuse_space: i64, profiler: i64, view: AllocatorView) -> Rest {
+    /// `estimated` is what the samples say is in use, `counted` what is.
+    fn of(
+        resident: Resident,
+        (estimated, counted): (i64, i64),
+        profiler: i64,
+        view: AllocatorView,
+    ) -> Rest {
         // Tables that nobody has written to yet are mapped and not resident.
         let profiler = profiler.min(resident.anonymous);
-        let left = resident.anonymous - profiler - inuse_space;
+        let left = resident.anonymous - profiler - counted;
         let not_resident = left.min(0);
         let left = left.max(0);
         // An allocator knows what it holds, not what of that the kernel has.
@@ -67,6 +76,7 @@ impl Rest {
                 (Pseudo::AllocatorMetadata, metadata),
                 (Pseudo::ThreadStacks, resident.stacks),
                 (Pseudo::FileBacked, resident.file_backed),
+                (Pseudo::SamplingError, counted - estimated),
                 (Pseudo::OtherAnonymous, left - metadata - cached),
                 (Pseudo::Profiler, profiler),
                 (Pseudo::NotResident, not_resident),
@@ -195,7 +205,7 @@ Rss:                   8 kB
             pointers: vec![],
             variables: vec![0xe000, 0x10800],
         };
-        let kib = |file_backed, stacks, anonymous| Resident {
+        let kib = |file_backed: i64, stacks: i64, anonymous: i64| Resident {
             file_backed: file_backed << 10,
             stacks: stacks << 10,
             anonymous: anonymous << 10,
@@ -218,7 +228,7 @@ Rss:                   8 kB
         };
         for inuse in [0, 1 << 14, 1 << 30] {
             for profiler in [0, 1 << 12, 1 << 30] {
-                let rest = Rest::of(resident, inuse, profiler, view);
+                let rest = Rest::of(resident, (inuse, inuse + 77), profiler, view);
                 let sum: i64 = rest.samples.iter().map(|(_, bytes)| bytes).sum();
                 assert_eq!(sum + inuse, 120 << 10);
                 assert_eq!(rest.resident, 120 << 10);

@@ -202,7 +202,7 @@ impl Counts {
             let allocated = self.difference();
             // Pairs with the fence in `move_countdown`.
             fence(Ordering::Acquire);
-            if before % 2 == 0 && self.moves.load(Ordering::Relaxed) == before {
+            if before.is_multiple_of(2) && self.moves.load(Ordering::Relaxed) == before {
                 return allocated;
             }
             wait(attempt);
@@ -487,8 +487,13 @@ impl Exact {
             let tid = slot.tid.load(Ordering::Relaxed);
             // SAFETY: signal 0 is none; it only asks whether the thread is there.
             let answer = unsafe { libc::syscall(libc::SYS_tgkill, process, tid, 0) };
-            // SAFETY: the calling thread's own.
-            if answer != 0 && unsafe { *libc::__errno_location() } == libc::ESRCH {
+            let is_lost = answer != 0 && {
+                // SAFETY: asks where the calling thread's is.
+                let errno = unsafe { libc::__errno_location() };
+                // SAFETY: it is there as long as the thread.
+                unsafe { *errno == libc::ESRCH }
+            };
+            if is_lost {
                 slot.counts.store(ptr::null_mut(), Ordering::Relaxed);
             }
         }

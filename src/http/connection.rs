@@ -72,7 +72,9 @@ fn answer(
 ) -> Result<Response, Response> {
     policy.gate.check(&head, !stream.is_local_file())?;
     let body = read_body(stream, &mut head, deadline)?;
-    let request = Request::new(head.method, head.target, body);
+    let accept = head.list("Accept");
+    let mut request = Request::new(head.method, head.target, body);
+    request.accept = Some(accept);
     if !routes::is_mounted(request.path()) {
         return Err(Response::error(404, "404 page not found"));
     }

@@ -100,6 +100,14 @@ impl Head {
         }))
     }
 
+    /// All lines of a header that is a list. What is not UTF-8 in it is left out.
+    pub(super) fn list(&self, name: &str) -> String {
+        let lines = self
+            .values(name)
+            .filter_map(|value| std::str::from_utf8(value).ok());
+        lines.collect::<Vec<_>>().join(",")
+    }
+
     /// Whether there is a header `name`.
     pub(super) fn has(&self, name: &str) -> bool {
         self.values(name).next().is_some()

@@ -71,5 +71,6 @@ Profile Descriptions:
 
 const BOTTOM: &str = "</ul>
 </p>
+<p><a href='metrics'>metrics</a>: memory, threads and descriptors as Prometheus reads them</p>
 </body>
 </html>";

@@ -28,6 +28,7 @@ mod index;
 mod labels;
 mod limits;
 mod listener;
+mod metrics;
 #[cfg(any(test, fuzzing))]
 mod offline;
 mod profiles;

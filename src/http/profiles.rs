@@ -11,6 +11,7 @@ use super::query::Query;
 use super::response::Response;
 use crate::error::Error;
 use crate::profile::{self, Ages, DefaultSampleType, HeapProfile, Pieces, PprofView};
+use crate::stats;
 
 /// Whatever its age.
 const ALL: Ages = Ages {
@@ -51,6 +52,10 @@ pub(super) fn answer(
         Source::Nowhere(_) => Labels::default(),
     };
     let is_text = query.integer("debug") != 0;
+    let with_rss = match source {
+        Source::Memory(_) => with_rss(query, ages, is_text || length.is_some())?,
+        Source::Nowhere(_) => false,
+    };
     let names = Names {
         symbolize: query.value("symbolize") != "0",
         types: labels.of_type,
@@ -58,7 +63,7 @@ pub(super) fn answer(
     let body = match length {
         _ if asked.head_only => Pieces::default(),
         None if is_text => text(source, ages, labels.of_type)?,
-        None => snapshot(source, ages, names)?,
+        None => snapshot(source, ages, names, with_rss)?,
         Some(length) => growth(source, names, length, gone, limits)?,
     };
     Ok(match length {
@@ -98,9 +103,33 @@ fn text(source: Source, ages: Ages, types: bool) -> Result<Pieces, Response> {
     }
 }
 
-fn snapshot(source: Source, ages: Ages, names: Names) -> Result<Pieces, Response> {
+/// Whether all physical memory is asked for.
+fn with_rss(query: Query<'_>, ages: Ages, is_text_or_delta: bool) -> Result<bool, Response> {
+    match query.value("rss").as_str() {
+        "" | "0" => Ok(false),
+        "1" if ages == ALL && !is_text_or_delta => Ok(true),
+        "1" => Err(Response::refusal(
+            400,
+            "rss=1 is for a whole profile of a moment, as in heap?rss=1: not with seconds, debug, min_age or label=age",
+        )),
+        other => {
+            let text = format!("rss is {other:?}, and may be 0 or 1, as in heap?rss=1");
+            Err(Response::refusal(400, &text))
+        }
+    }
+}
+
+fn snapshot(source: Source, ages: Ages, names: Names, with_rss: bool) -> Result<Pieces, Response> {
     match source {
-        Source::Memory(default) => Ok(capture(ages)?.to_pprof(view(default, names))),
+        Source::Memory(default) => {
+            let mut profile = capture(ages)?;
+            if with_rss {
+                let view = stats::allocator_view().map(|(_, view)| view);
+                let unread = || Response::refusal(500, "rss=1 needs /proc/self/smaps");
+                profile = profile.with_rss(view).ok_or_else(unread)?;
+            }
+            Ok(profile.to_pprof(view(default, names)))
+        }
         Source::Nowhere(shape) => Ok(empty(shape.sample_types, None)),
     }
 }

@@ -17,6 +17,8 @@ pub struct Request {
     pub target: String,
     /// The body. Only a `POST` to `/symbol` has one.
     pub body: Vec<u8>,
+    /// The header `Accept`, its lines joined by commas; `/metrics` chooses its format by it.
+    pub accept: Option<String>,
 }
 
 impl Request {
@@ -31,6 +33,7 @@ impl Request {
             method: method.into(),
             target: target.into(),
             body: body.into(),
+            accept: None,
         }
     }
 
@@ -47,6 +50,12 @@ impl Request {
     /// `POST target` with a body.
     pub fn post(target: impl Into<String>, body: impl Into<Vec<u8>>) -> Request {
         Request::new("POST", target, body)
+    }
+
+    /// With the header `Accept`.
+    pub fn with_accept(mut self, accept: impl Into<String>) -> Request {
+        self.accept = Some(accept.into());
+        self
     }
 
     /// The target before the first `?`.

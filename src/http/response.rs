@@ -80,6 +80,11 @@ impl Response {
         response
     }
 
+    /// 200 with metrics.
+    pub(super) fn metrics(content_type: &str, text: String) -> Response {
+        Response::new(200).with_type(content_type).with_body(text)
+    }
+
     /// What Go's `http.Error` writes: one line of text.
     pub(super) fn error(status: u16, message: &str) -> Response {
         Response::new(status)

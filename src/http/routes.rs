@@ -5,6 +5,7 @@ use std::env;
 use super::catalog::{CATALOG, Content};
 use super::index;
 use super::limits::RouteLimits;
+use super::metrics;
 use super::profiles::{self, Asked};
 use super::query::Query;
 use super::request::Request;
@@ -50,10 +51,13 @@ pub(super) fn respond_until(
     }
 }
 
-/// Whether `path` is ours on a server that has nothing else: `/debug/pprof` and what is under it.
+/// Where Prometheus looks unless it is told otherwise.
+const METRICS: &str = "/metrics";
+
+/// Whether `path` is ours on a server that has nothing else: `/metrics`, and `/debug/pprof` and what is under it.
 pub(super) fn is_mounted(path: &str) -> bool {
-    path.strip_prefix(MOUNT)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    let below = path.strip_prefix(MOUNT);
+    path == METRICS || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn route(request: &Request, gone: &mut dyn FnMut() -> bool, limits: &RouteLimits) -> Response {
@@ -63,6 +67,7 @@ fn route(request: &Request, gone: &mut dyn FnMut() -> bool, limits: &RouteLimits
     }
     match name {
         None => redirect(request),
+        Some("metrics") => metrics::answer(request),
         Some("") => Response::html(index::page(limits)),
         // Go takes the rest of the path, slashes included, for the name, so `/heap/` is unknown. Names are
         // compared as they are: no escape is decoded, so none can smuggle a name past a proxy's rules.
@@ -91,6 +96,7 @@ fn name(path: &str) -> Option<&str> {
     match path.split_once("/debug/pprof/") {
         Some((_, name)) => Some(name),
         None if path.ends_with(MOUNT) => None,
+        None if path.ends_with(METRICS) => Some("metrics"),
         None => Some(path.strip_prefix('/').unwrap_or(path)),
     }
 }

@@ -24,7 +24,7 @@ use super::routes;
 /// # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 /// let server = tiny_http::Server::http("127.0.0.1:6060")?;
 /// for request in server.incoming_requests() {
-///     if request.url().starts_with("/debug/pprof") {
+///     if request.url().starts_with("/debug/pprof") || request.url() == "/metrics" {
 ///         std::thread::spawn(move || debug_pprof::http::tiny_http::respond(request));
 ///     } else {
 ///         request.respond(tiny_http::Response::from_string("the service itself"))?;
@@ -45,7 +45,11 @@ pub fn respond(mut request: ::tiny_http::Request) -> io::Result<()> {
     let response = if body.len() > MAX_BODY_BYTES {
         Response::body_too_long()
     } else {
-        routes::respond(&Request::new(method.as_str(), request.url(), body))
+        let lines = request.headers().iter();
+        let accept = lines.filter(|header| header.field.equiv("Accept"));
+        let accept: Vec<&str> = accept.map(|header| header.value.as_str()).collect();
+        let asked = Request::new(method.as_str(), request.url(), body);
+        routes::respond(&asked.with_accept(accept.join(",")))
     };
     // The answer to a HEAD has no length, because nothing was built to measure.
     let length = (method != "HEAD").then_some(response.body.len());

@@ -21,6 +21,21 @@ pub(super) enum Pseudo {
     OverLimit,
     /// All entries that the limit on a profile's size folded together.
     Truncated,
+    /// Of a profile of all physical memory: see `rss.rs`. Free memory that the allocator holds.
+    AllocatorCached,
+    /// The allocator's own tables.
+    AllocatorMetadata,
+    ThreadStacks,
+    /// Code, constants and mapped files.
+    FileBacked,
+    /// What is counted as in use, less what the samples say.
+    SamplingError,
+    /// What is left.
+    OtherAnonymous,
+    /// The profiler's own tables.
+    Profiler,
+    /// By how much what is in use is more than what is resident of it, below 0: blocks that were never touched, or swapped.
+    NotResident,
 }
 
 impl Pseudo {
@@ -30,6 +45,14 @@ impl Pseudo {
             Pseudo::StackTruncated => "[stack truncated]",
             Pseudo::OverLimit => "[over limit]",
             Pseudo::Truncated => "[truncated]",
+            Pseudo::AllocatorCached => "[allocator: cached]",
+            Pseudo::AllocatorMetadata => "[allocator: metadata]",
+            Pseudo::ThreadStacks => "[thread stacks]",
+            Pseudo::FileBacked => "[file-backed]",
+            Pseudo::SamplingError => "[sampling error]",
+            Pseudo::OtherAnonymous => "[other anonymous]",
+            Pseudo::Profiler => "[profiler]",
+            Pseudo::NotResident => "[not resident]",
         }
     }
 
@@ -40,6 +63,14 @@ impl Pseudo {
             Pseudo::OverLimit => 2,
             Pseudo::Truncated => 3,
             Pseudo::NoStack => 4,
+            Pseudo::AllocatorCached => 5,
+            Pseudo::AllocatorMetadata => 6,
+            Pseudo::ThreadStacks => 7,
+            Pseudo::FileBacked => 8,
+            Pseudo::OtherAnonymous => 9,
+            Pseudo::Profiler => 10,
+            Pseudo::NotResident => 11,
+            Pseudo::SamplingError => 12,
         };
         0xffff_ffff_ffff_0000 + nth
     }

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::ages::{AgeClass, Ages, CENSUS_BYTES, Census, Counts};
 use super::pieces::Pieces;
+use super::rss::Rest;
 use super::{pprof, text};
 use crate::error::Error;
 use crate::pages::{self, PageVec};
 use crate::record::{self, Bucket, FoldedTotals, Suspended};
 use crate::scale;
 use crate::stack::places;
+use crate::stats::AllocatorView;
 
 /// The four values of a heap profile, in Go's order and with its meaning. In a profile of an interval they are growth
 /// and may be negative.
@@ -178,7 +180,9 @@ impl HeapRecord {
     /// `count` of its sampled objects that are in use, as if they were all that was ever allocated.
     fn inuse(&self, count: u64) -> Self {
         let values = |of: HeapValues, rate: fn(&Bucket) -> usize| {
-            let one_size = self.bucket.and_then(|bucket| Some((bucket, bucket.size()?)));
+            let one_size = self
+                .bucket
+                .and_then(|bucket| Some((bucket, bucket.size()?)));
             let inuse = match one_size {
                 Some((bucket, size)) => scale::estimate(count, size, rate(bucket)),
                 // Sizes and rates differ, and of no object is known which it has: its share of all.
@@ -304,6 +308,8 @@ pub struct HeapProfile {
     /// Of a profile of an interval.
     duration: Option<Duration>,
     ages: Ages,
+    /// Of a profile of all physical memory.
+    rest: Option<Rest>,
 }
 
 impl HeapProfile {
@@ -374,6 +380,7 @@ impl HeapProfile {
             taken: Instant::now(),
             duration: None,
             ages,
+            rest: None,
         })
     }
 
@@ -420,7 +427,20 @@ impl HeapProfile {
             taken: self.taken,
             duration: Some(self.taken.saturating_duration_since(earlier.taken)),
             ages: self.ages,
+            rest: None,
         }
+    }
+
+    /// The same with pseudo entries, in what is written, for all that is in physical memory besides: the total is the RSS.
+    /// `view` is what the allocator says of itself, from [`allocator_view`](crate::stats::allocator_view). None where the
+    /// system does not tell. Costs a reading of `/proc/self/smaps`, for which the kernel visits all pages.
+    pub fn with_rss(mut self, view: Option<AllocatorView>) -> Option<HeapProfile> {
+        self.rest = Some(Rest::read(self.total().inuse_space, view)?);
+        Some(self)
+    }
+
+    pub(super) fn rest(&self) -> Option<&Rest> {
+        self.rest.as_ref()
     }
 
     /// The entries, in no particular order.
@@ -511,22 +531,26 @@ impl HeapProfile {
 
 /// What the entries of a profile come to.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Summary {
-    pub(super) total: HeapValues,
-    pub(super) inuse_space_error: f64,
-    pub(super) sample_rate: usize,
+pub(crate) struct Summary {
+    pub(crate) total: HeapValues,
+    pub(crate) inuse_space_error: f64,
+    pub(crate) sample_rate: usize,
+    /// How many there have been.
+    pub(crate) samples: u64,
 }
 
 impl Summary {
     /// Read now, without memory for a profile; all 0 if no allocator is installed.
-    pub(super) fn now() -> Self {
+    pub(crate) fn now() -> Self {
         let summary = |rate| Self::of(HeapRecord::all(), rate);
         record::sample_rate().map(summary).unwrap_or_default()
     }
 
     fn of(records: impl Iterator<Item = HeapRecord>, sample_rate: usize) -> Self {
+        let mut samples = 0;
         // Folded from 0: the sum of no floats is −0, which prints its sign.
         let (total, variance) = records.fold((HeapValues::default(), 0.0), |sum, record| {
+            samples += u64::try_from(record.sampled().alloc_objects).unwrap_or(0);
             (
                 sum.0 + record.estimate,
                 sum.1 + record.inuse_space_variance(),
@@ -536,6 +560,7 @@ impl Summary {
             total,
             inuse_space_error: f64::max(variance, 0.0).sqrt(),
             sample_rate,
+            samples,
         }
     }
 }

@@ -17,12 +17,12 @@ mod heap;
 mod interned;
 mod loader;
 mod mappings;
-mod mem_stats;
 mod names;
 mod object_headers;
 mod own_thread;
 mod pieces;
 mod pprof;
+mod profiler_stats;
 #[rustfmt::skip]
 #[allow(
     clippy::all,
@@ -32,11 +32,13 @@ mod pprof;
 )]
 mod proto;
 mod remembered;
+mod rss;
 mod runtime_frames;
 mod segments;
 mod shims;
 mod sites;
 mod spool;
+mod status;
 mod symbol_cache;
 mod symbolizer;
 mod symbols;
@@ -57,14 +59,16 @@ pub use self::ages::AgeClass;
 pub(crate) use self::ages::Ages;
 #[cfg(feature = "http")]
 pub(crate) use self::empty::empty_pprof;
+pub(crate) use self::heap::Summary;
 #[cfg(feature = "http")]
 pub(crate) use self::heap::{DefaultSampleType, PprofView};
 pub use self::heap::{HeapProfile, HeapRecord, HeapValues};
-pub use self::mem_stats::{MemStats, ProfilerStats, mem_stats};
 #[cfg(feature = "http")]
 pub(crate) use self::own_thread::on_own_thread;
 #[cfg(feature = "http")]
 pub(crate) use self::pieces::Pieces;
+pub use self::profiler_stats::ProfilerStats;
+pub(crate) use self::status::Status;
 pub(crate) use self::unwind_tables::refresh as refresh_unwind_tables;
 
 /// What this room remembers between profiles.

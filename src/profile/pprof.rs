@@ -8,8 +8,8 @@ use super::encoder::Encoder;
 use super::frames::{Frames, Pseudo};
 use super::heap::{DefaultSampleType, HeapProfile, HeapRecord, PprofView};
 use super::mappings::Mappings;
-use super::mem_stats::ProfilerStats;
 use super::pieces::Pieces;
+use super::profiler_stats::ProfilerStats;
 use super::proto;
 use super::sites::Site;
 use super::symbols::Resolved;
@@ -144,6 +144,15 @@ fn build(
         };
         tables.add_sample(sample);
     }
+    let rest = profile.rest().map(|rest| rest.samples);
+    for (pseudo, bytes) in rest.into_iter().flatten().filter(|(_, bytes)| *bytes != 0) {
+        let location = tables.pseudo(pseudo);
+        tables.add_sample(proto::Sample {
+            location_id: vec![location],
+            value: vec![0, 0, 0, bytes],
+            label: Vec::new(),
+        });
+    }
     let default_sample_type = match view.default_sample_type {
         DefaultSampleType::Unset => 0,
         DefaultSampleType::AllocSpace => tables.string("alloc_space"),
@@ -218,6 +227,12 @@ fn comments(profile: &HeapProfile, kept: &Kept<'_>, frames: &Frames) -> Vec<Stri
         comments.push(format!(
             "only what is in use and has lived for {} or longer; alloc_objects and alloc_space are of the same objects",
             ages::shown(min_age)
+        ));
+    }
+    if let Some(rest) = profile.rest() {
+        comments.push(format!(
+            "#resident {} bytes: the total; entries in brackets are what is not in the samples",
+            rest.resident
         ));
     }
     comments.extend(stats.losses());

@@ -10,21 +10,23 @@ use super::budget;
 use super::frames::{Frames, Pseudo};
 use super::heap::{HeapProfile, HeapRecord, HeapValues, Summary};
 use super::mappings::{Mappings, function_start};
-use super::mem_stats::MemStats;
 use super::names::Line;
 use super::pieces::Pieces;
 use super::pprof::frames_of;
+use super::profiler_stats::ProfilerStats;
 use super::sites::Site;
+use super::status::Status;
 use crate::record;
 
 /// In pieces. With `types` each entry says what is stored in what it allocated, where that is known.
 pub(super) fn write(profile: &HeapProfile, types: bool) -> Pieces {
     // Read before the names are resolved, which takes memory.
-    let stats = MemStats::of(match profile.min_age() {
+    let summary = match profile.min_age() {
         None => profile.summary(),
         // The process's all the same, not those of a part of its heap.
         Some(_) => Summary::now(),
-    });
+    };
+    let (status, profiler) = (Status::read(), ProfilerStats::read());
     let mappings = all_mappings();
     let mut kept = budget::keep(profile.records(), record::limits().profile_samples);
     // Go's order: the largest last.
@@ -65,7 +67,7 @@ pub(super) fn write(profile: &HeapProfile, types: bool) -> Pieces {
         pieces.add(out.as_bytes());
         out.clear();
     }
-    tail(&mut out, &stats, profile.min_age());
+    tail(&mut out, &summary, &status, &profiler, profile.min_age());
     if let Some(loss) = frames.resolved.loss() {
         let _ = writeln!(out, "# {loss}");
     }
@@ -191,18 +193,24 @@ fn align(out: &mut String, rows: &[[String; 4]]) {
 }
 
 /// Go's keys, those whose counterpart is known.
-fn tail(out: &mut String, stats: &MemStats, min_age: Option<Duration>) {
+fn tail(
+    out: &mut String,
+    summary: &Summary,
+    status: &Status,
+    profiler: &ProfilerStats,
+    min_age: Option<Duration>,
+) {
     let HeapValues {
         alloc_objects,
         alloc_space,
         inuse_objects,
         inuse_space,
-    } = stats.heap;
+    } = summary.total;
     let known = |value: Option<u64>| value.map(|value| value.to_string());
     let rows = [
         ("Alloc", Some(inuse_space.to_string())),
         ("TotalAlloc", Some(alloc_space.to_string())),
-        ("Sys", known(stats.virtual_bytes)),
+        ("Sys", known(status.virtual_bytes)),
         ("Mallocs", Some(alloc_objects.to_string())),
         (
             "Frees",
@@ -210,9 +218,9 @@ fn tail(out: &mut String, stats: &MemStats, min_age: Option<Duration>) {
         ),
         ("HeapAlloc", Some(inuse_space.to_string())),
         ("HeapObjects", Some(inuse_objects.to_string())),
-        ("BuckHashSys", Some(stats.profiler.memory_bytes.to_string())),
-        ("RSS", known(stats.resident_bytes)),
-        ("MaxRSS", known(stats.peak_resident_bytes)),
+        ("BuckHashSys", Some(profiler.memory_bytes.to_string())),
+        ("RSS", known(status.resident_bytes)),
+        ("MaxRSS", known(status.peak_resident_bytes)),
     ];
     out.push_str("\n# runtime.MemStats\n");
     for (key, value) in rows {
@@ -223,7 +231,7 @@ fn tail(out: &mut String, stats: &MemStats, min_age: Option<Duration>) {
     let _ = writeln!(
         out,
         "# Alloc, TotalAlloc, Mallocs, Frees and Heap* are estimates; one standard error of Alloc is {:.0} bytes",
-        stats.inuse_space_error
+        summary.inuse_space_error
     );
     if let Some(min_age) = min_age {
         let _ = writeln!(
@@ -232,7 +240,7 @@ fn tail(out: &mut String, stats: &MemStats, min_age: Option<Duration>) {
             ages::shown(min_age)
         );
     }
-    for loss in stats.profiler.losses() {
+    for loss in profiler.losses() {
         let _ = writeln!(out, "# {loss}");
     }
 }

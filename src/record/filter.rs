@@ -69,12 +69,18 @@ impl Filter {
     /// had counted the record in the readable level before it let the address out.
     #[inline(always)]
     pub(crate) fn may_contain(&self, address: usize) -> bool {
+        self.hits(address) != 0
+    }
+
+    /// The counter that an address hashes to.
+    #[inline(always)]
+    pub(crate) fn hits(&self, address: usize) -> u8 {
         // Acquire pairs with the Release in `grow`: a level is read after it was filled.
         let word = self.readable.load(Ordering::Acquire);
         let counter = word.wrapping_add(hash(address, word.addr()));
         // SAFETY: `readable` is a `word` of `NO_RECORDS` or of a level, neither of which is ever unmapped while the
         // filter lives; a hash that was shifted right by the word's shift is below the number of that level's counters.
-        unsafe { &*counter }.load(Ordering::Relaxed) != 0
+        unsafe { &*counter }.load(Ordering::Relaxed)
     }
 
     /// Makes the first level if there is none. To be called before a record is published.

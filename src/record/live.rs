@@ -93,6 +93,12 @@ impl Live {
         self.filter.may_contain(address)
     }
 
+    /// 0 if `may_contain` is false.
+    #[inline(always)]
+    pub(crate) fn hits(&self, address: usize) -> u8 {
+        self.filter.hits(address)
+    }
+
     /// Publishes a record of the block at `address`, which has none: see `retire_stale`. `clock` says when that is.
     pub(crate) fn insert(
         &self,

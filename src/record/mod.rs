@@ -19,6 +19,7 @@ mod buckets;
 mod busy;
 mod drops;
 mod environment;
+mod exact;
 mod filter;
 mod folded;
 mod len;
@@ -45,6 +46,8 @@ pub(crate) use self::busy::Busy;
 use self::drops::Drops;
 pub(crate) use self::environment::RATE_VARIABLE;
 use self::environment::RateVariable;
+use self::exact::Exact;
+pub use self::exact::ExactCounts;
 use self::folded::Folded;
 pub(crate) use self::folded::FoldedTotals;
 use self::live::{Held, Live};
@@ -62,6 +65,10 @@ pub(crate) use self::trace::stack_of_allocation;
 pub(crate) struct Defaults {
     pub(crate) rate: usize,
     pub(crate) limits: Limits,
+    /// Whether everything is counted, not the samples alone.
+    pub(crate) counts_exactly: bool,
+    /// Whether the inner allocator is known to be the system's.
+    pub(crate) is_system: bool,
 }
 
 /// All that the profiler knows: one per process, because a process has one global allocator.
@@ -77,8 +84,11 @@ struct Record {
     seeds: Seeds,
     limits: SetLimits,
     drops: Drops,
+    exact: Exact,
     /// `DEBUG_PPROF_RATE` was set to something that is no rate, and nobody has been told.
     bad_rate_variable: AtomicBool,
+    /// The wrapper's `Defaults::is_system`.
+    is_system: AtomicBool,
 }
 
 impl Record {
@@ -92,7 +102,9 @@ impl Record {
             seeds: Seeds::new(),
             limits: SetLimits::new(Limits::DEFAULT),
             drops: Drops::new(),
+            exact: Exact::new(),
             bad_rate_variable: AtomicBool::new(false),
+            is_system: AtomicBool::new(false),
         }
     }
 
@@ -101,6 +113,10 @@ impl Record {
     #[inline(never)]
     fn start(&self, defaults: &Defaults) {
         loader_lock::is_free_here();
+        self.is_system.store(defaults.is_system, Ordering::Relaxed);
+        if defaults.counts_exactly {
+            self.exact.start();
+        }
         self.limits.set(&defaults.limits);
         let rate = match RateVariable::read() {
             RateVariable::Bytes(bytes) => bytes,
@@ -121,8 +137,8 @@ pub(crate) fn countdown(size: usize) -> bool {
     Thread::with(|thread| {
         // No wrap: a countdown is not negative here (but for one of a trace, which asks for little), and a `Layout`
         // holds at most `isize::MAX` bytes.
-        let left = thread.countdown.get().wrapping_sub(size as i64);
-        thread.countdown.set(left);
+        let left = thread.counts.countdown().wrapping_sub(size as i64);
+        thread.counts.count_down_to(left);
         RECORD.rate.word().is_above(left)
     })
 }
@@ -135,13 +151,14 @@ pub(crate) struct Undecided(usize);
 /// things as they were.
 pub(crate) fn take_back(size: usize) -> Undecided {
     Thread::with(|thread| {
-        let before = thread.countdown.get().wrapping_add(size as i64);
-        let before = if thread.is_suspended() {
+        let before = thread.counts.countdown().wrapping_add(size as i64);
+        let cut = if thread.is_suspended() {
             before
         } else {
             RECORD.rate.word().cut(before)
         };
-        thread.countdown.set(before);
+        // One store: a signal handler never finds more than what is left.
+        thread.counts.give_back_to(before, cut);
     });
     Undecided(size)
 }
@@ -155,11 +172,18 @@ pub(crate) fn alloc_slow(
     own_frame: OwnFrame,
 ) {
     Thread::with(|thread| {
+        // From here on the countdown only moves: these bytes are counted.
+        if !block.is_null() {
+            thread.counts.count_alloc_of(size);
+        }
         let Some(busy) = Busy::enter(thread) else {
             RECORD.drops.nested.fetch_add(1, Ordering::Relaxed);
             return;
         };
         decide(&busy, thread, size, block.addr(), defaults, own_frame);
+        if defaults.counts_exactly {
+            RECORD.exact.settle(thread);
+        }
         busy.leave();
     });
 }
@@ -185,14 +209,14 @@ fn decide(
     let word = RECORD.rate.word();
     // A thread's first allocation, and its first under a new rate, draw the gap that it should have had and are
     // tested against it like any other.
-    let before = thread.countdown.get();
+    let before = thread.counts.countdown();
     let before = if word.is_above(before) {
         word.draw(thread.random.uniform(&RECORD.seeds))
     } else {
         before
     };
     let left = before.wrapping_sub(size as i64);
-    thread.countdown.set(left);
+    thread.counts.move_countdown(left);
     if !word.is_above(left) {
         return;
     }
@@ -210,8 +234,8 @@ fn decide(
     // Last: until here the countdown is below the word, so an allocation by a signal handler comes to the slow path,
     // is turned away by `Busy`, and uses up nothing of a gap that nobody has tested it against.
     thread
-        .countdown
-        .set(word.draw(thread.random.uniform(&RECORD.seeds)));
+        .counts
+        .move_countdown(word.draw(thread.random.uniform(&RECORD.seeds)));
 }
 
 /// Records a sampled allocation with its call stack.
@@ -259,6 +283,44 @@ pub(crate) fn may_contain(block: *mut u8) -> bool {
     RECORD.live.may_contain(block.addr())
 }
 
+/// `may_contain` where all is counted: true also if the thread is not among those whose counts are summed.
+#[inline]
+pub(crate) fn may_contain_or_is_unlisted(block: *mut u8) -> bool {
+    Thread::with(|thread| RECORD.live.hits(block.addr()) | thread.counts.unlisted() != 0)
+}
+
+/// Counts an allocation whose bytes `countdown` has counted.
+#[inline]
+pub(crate) fn count_alloc() {
+    Thread::with(|thread| thread.counts.count_alloc());
+}
+
+/// Counts a free.
+#[inline]
+pub(crate) fn count_free(size: usize) {
+    Thread::with(|thread| thread.counts.count_free(size));
+}
+
+/// Lists the thread among those whose counts are summed, or hands them over if it has been taken off.
+#[cold]
+#[inline(never)]
+pub(crate) fn settle_counts() {
+    Thread::with(|thread| {
+        if thread.counts.unlisted() != 0
+            && let Some(busy) = Busy::enter(thread)
+        {
+            RECORD.exact.settle(thread);
+            busy.leave();
+        }
+    });
+}
+
+/// What has been allocated and freed since the start, exactly: everything that went through the allocator, the profiler's
+/// own included. None if it is not counted.
+pub(crate) fn exact_counts() -> Option<ExactCounts> {
+    RECORD.exact.read()
+}
+
 /// Retires the record of a block that is about to be freed, if it has one. Works at any time: in a signal handler,
 /// inside the profiler, while sampling is off.
 #[cold]
@@ -303,6 +365,16 @@ pub(crate) fn sample_rate() -> Option<usize> {
 /// Takes the news, once, that `DEBUG_PPROF_RATE` holds no rate. Nothing may be written where it was found out.
 pub(crate) fn take_bad_rate_variable() -> bool {
     RECORD.bad_rate_variable.swap(false, Ordering::Relaxed)
+}
+
+/// An address in the variables of each thread that has allocated or freed.
+pub(crate) fn thread_variables() -> impl Iterator<Item = usize> {
+    RECORD.exact.thread_variables()
+}
+
+/// Whether the inner allocator is known to be the system's.
+pub(crate) fn wraps_the_system() -> bool {
+    RECORD.is_system.load(Ordering::Relaxed)
 }
 
 /// Sets the rate for all threads, from their next allocation on.
@@ -398,6 +470,7 @@ pub(crate) fn counters() -> Counters {
         memory: size_of::<Record>()
             + RECORD.buckets.mapped()
             + RECORD.live.mapped()
+            + RECORD.exact.mapped()
             + RECORD.delta.bytes(),
         truncated_samples: RECORD.buckets.truncated_samples(),
         nested: drops.nested.load(Ordering::Relaxed),

@@ -3,6 +3,7 @@
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
+use super::exact::Counts;
 use super::len::Shard;
 use super::random::Random;
 use crate::stack::{OwnStack, Stack};
@@ -11,8 +12,9 @@ use crate::stack::{OwnStack, Stack};
 /// fails: before `main`, in thread-local destructors and in `atexit` too.
 #[derive(Debug)]
 pub(crate) struct Thread {
-    /// Bytes until the next sample, plus the rate word they were drawn under: see `rate.rs`.
-    pub(super) countdown: Cell<i64>,
+    /// The countdown, bytes until the next sample plus the rate word they were drawn under (see `rate.rs`), and what has
+    /// been allocated and freed.
+    pub(super) counts: Counts,
     /// The countdown that sampling goes on with when the last suspension ends.
     saved: Cell<i64>,
     /// Nested suspensions: above 0, nothing is sampled.
@@ -37,8 +39,7 @@ pub(super) const SUSPENDED: i64 = i64::MAX;
 impl Thread {
     const fn new() -> Self {
         Self {
-            // Below every rate word, so that the first allocation visits the slow path and draws its gap there.
-            countdown: Cell::new(0),
+            counts: Counts::new(),
             saved: Cell::new(0),
             suspensions: Cell::new(0),
             busy: Cell::new(false),
@@ -75,7 +76,8 @@ impl Thread {
     pub(super) fn suspend(&self) {
         let nested = self.suspensions.get();
         if nested == 0 {
-            self.saved.set(self.countdown.replace(SUSPENDED));
+            self.saved.set(self.counts.countdown());
+            self.counts.move_countdown(SUSPENDED);
         }
         self.suspensions.set(nested.saturating_add(1));
     }
@@ -88,7 +90,7 @@ impl Thread {
         let nested = self.suspensions.get().saturating_sub(1);
         self.suspensions.set(nested);
         if nested == 0 {
-            self.countdown.set(self.saved.get());
+            self.counts.move_countdown(self.saved.get());
         }
     }
 }

@@ -14,11 +14,11 @@ pub(crate) fn stack_of_allocation(allocate: impl FnOnce()) -> Option<Stack> {
     Thread::with(|thread| {
         thread.trace.set(Some(NonNull::from(&mut stack)));
         // Below every rate word: the next allocation goes to the slow path.
-        thread.countdown.set(i64::MIN / 2);
+        thread.counts.move_countdown(i64::MIN / 2);
     });
     allocate();
     Thread::with(|thread| {
-        thread.countdown.set(SUSPENDED);
+        thread.counts.move_countdown(SUSPENDED);
         thread.trace.take().is_none()
     })
     .then_some(stack)
@@ -29,7 +29,7 @@ pub(super) fn answer(delta: &Delta, thread: &Thread, busy: &Busy<'_>, own_frame:
     let Some(mut wanted) = thread.trace.take() else {
         return false;
     };
-    thread.countdown.set(SUSPENDED);
+    thread.counts.move_countdown(SUSPENDED);
     // SAFETY: only `stack_of_allocation` sets `trace`, to a local of its own, and takes it back before it returns; it
     // does so on this thread, whose only reference to that local is this one while `allocate` runs.
     let stack = unsafe { wanted.as_mut() };

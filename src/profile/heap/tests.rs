@@ -13,6 +13,7 @@ fn profile(records: &[HeapRecord]) -> HeapProfile {
         taken: Instant::now(),
         duration: None,
         ages: Ages::default(),
+        rest: None,
     }
 }
 

@@ -1,28 +1,7 @@
-//! `mem_stats`: what can be known about the process's memory in one call, and how the profiler itself is doing.
+//! `ProfilerStats`: how the profiler itself is doing.
 
-use super::heap::{HeapValues, Summary};
-use crate::record::{self, Suspended};
+use crate::record;
 use crate::stack;
-
-/// The counterpart of Go's `runtime.MemStats`: what Rust can know of it.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct MemStats {
-    /// Allocated since the start and in use now, estimated from the samples.
-    pub heap: HeapValues,
-    /// One standard error of `heap.inuse_space`, in bytes: with two chances in three the truth is no further off.
-    pub inuse_space_error: f64,
-    /// Mean bytes between samples; 0 is off.
-    pub sample_rate: usize,
-    /// Physical memory of the process in bytes, what operators alert on; None where there is no `/proc`.
-    pub resident_bytes: Option<u64>,
-    /// The most that it has been.
-    pub peak_resident_bytes: Option<u64>,
-    /// Address space in bytes.
-    pub virtual_bytes: Option<u64>,
-    /// The profiler's own state.
-    pub profiler: ProfilerStats,
-}
 
 /// How the profiler itself is doing: what it holds, and every sample that it could not keep whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +45,7 @@ pub struct ProfilerStats {
 }
 
 impl ProfilerStats {
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let (counters, delta) = (record::counters(), record::delta());
         Self {
             unwinder: stack::walker(delta),
@@ -135,38 +114,4 @@ fn mean_depth() -> usize {
         (frames + depth * allocs, stacks + allocs)
     });
     frames.checked_div(stacks).unwrap_or(0) as usize
-}
-
-/// Reads the process's memory statistics. Takes about 50 ns a bucket and one read of `/proc/self/status`.
-///
-/// Without a [`ProfiledAllocator`](crate::ProfiledAllocator) all that is counted is 0, the rate too.
-pub fn mem_stats() -> MemStats {
-    super::report_bad_environment();
-    // Not of a profile, for which there may be no memory.
-    MemStats::of(Summary::now())
-}
-
-impl MemStats {
-    pub(super) fn of(heap: Summary) -> Self {
-        let _own = Suspended::new();
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let bytes = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            line.trim_start_matches(':')
-                .trim()
-                .strip_suffix(" kB")?
-                .parse::<u64>()
-                .ok()?
-                .checked_mul(1024)
-        };
-        Self {
-            heap: heap.total,
-            inuse_space_error: heap.inuse_space_error,
-            sample_rate: heap.sample_rate,
-            resident_bytes: bytes("VmRSS"),
-            peak_resident_bytes: bytes("VmHWM"),
-            virtual_bytes: bytes("VmSize"),
-            profiler: ProfilerStats::read(),
-        }
-    }
 }

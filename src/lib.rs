@@ -72,6 +72,7 @@ mod profile;
 mod record;
 mod scale;
 mod stack;
+mod watch;
 // What the integration tests make requests of, for the unit tests too.
 #[cfg(all(test, feature = "http"))]
 #[path = "../tests/mutations/mod.rs"]

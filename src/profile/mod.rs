@@ -50,13 +50,13 @@ use self::shims::KnownShims;
 use self::symbols::Symbols;
 use crate::record::{self, Suspended};
 
+pub(crate) use self::bare_thread::{BareThread, start_alone};
 #[cfg(feature = "http")]
 pub(crate) use self::empty::empty_pprof;
 #[cfg(feature = "http")]
 pub(crate) use self::heap::{DefaultSampleType, PprofView};
 pub use self::heap::{HeapProfile, HeapRecord, HeapValues};
 pub use self::mem_stats::{MemStats, ProfilerStats, mem_stats};
-#[cfg(feature = "http")]
 pub(crate) use self::own_thread::on_own_thread;
 #[cfg(feature = "http")]
 pub(crate) use self::pieces::Pieces;
@@ -98,7 +98,6 @@ pub(crate) fn symbol_names(addresses: Vec<usize>, named: &mut (dyn FnMut(usize, 
 
 /// Runs `work` with sampling off on this thread: what the profiler allocates for itself is neither sampled nor
 /// counted towards the next sample. Frees of sampled blocks are still processed.
-#[cfg(feature = "http")]
 pub(crate) fn without_sampling<R>(work: impl FnOnce() -> R) -> R {
     let _own = Suspended::new();
     work()

@@ -178,7 +178,7 @@ impl Watcher {
         let mut state = self.state.lock();
         if state.process != process::id() {
             // What is there is the parent's, whose thread can be neither joined nor let go of.
-            std::mem::forget(std::mem::replace(&mut *state, State::new()));
+            *state = State::new();
             state.process = process::id();
         }
         state

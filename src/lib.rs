@@ -20,7 +20,8 @@
 //! | [`ProfiledAllocator`] | wraps the global allocator and samples it |
 //! | [`serve`], [`serve_from_env`], [`http::Server`] | serve profiles on a socket |
 //! | [`http::respond`] | serve them from one's own router |
-//! | [`HeapProfile`] | take, compare and write profiles without HTTP |
+//! | [`HeapProfile`] | take, compare and write profiles without HTTP; of what is old, or by [`AgeClass`] |
+//! | [`watch`], [`WatchOptions`] | watch the process over time: growth, leaks, the peak |
 //! | [`sample_rate`], [`set_sample_rate`] | the rate, at any time |
 //! | [`mem_stats`] | totals, their error, resident memory, and the profiler's own state |
 //! | [`Limits`] | bounds on what is kept |
@@ -39,6 +40,7 @@
 //! * **stack**: return addresses from the allocator's caller (the **leaf**) to the thread's start (the **root**).
 //! * **bucket**: the counts of one (stack, size, rate).
 //! * **live record**: remembers that the block at an address was sampled, until it is freed.
+//! * **age**: time since a sampled block was allocated or last reallocated.
 //! * **alloc**, **free**, **in use**: allocated since the start; freed since; the difference.
 //! * **estimate**: sampled counts times the **scale** 1 / (1 − e^(−size/rate)).
 //! * **fold**: add to an entry that stands for many, where a limit leaves no room for one of its own.
@@ -87,7 +89,10 @@ pub use error::Error;
 #[cfg(feature = "http")]
 pub use http::{serve, serve_from_env};
 pub use limits::Limits;
-pub use profile::{HeapProfile, HeapRecord, HeapValues, MemStats, ProfilerStats, mem_stats};
+pub use profile::{
+    AgeClass, HeapProfile, HeapRecord, HeapValues, MemStats, ProfilerStats, mem_stats,
+};
+pub use watch::{WatchOptions, watch};
 
 /// The default of [`ProfiledAllocator::sample_every`], Go's: one sample per 512 KiB allocated on average.
 ///

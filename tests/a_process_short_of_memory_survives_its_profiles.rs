@@ -12,8 +12,10 @@ static ALLOC: ProfiledAllocator = ProfiledAllocator::system().sample_every(1);
 /// Nothing else asks for it.
 const SIZE: usize = 7_907;
 
-fn in_use() -> Result<i64, Error> {
-    let profile = HeapProfile::capture()?;
+type Capture = fn() -> Result<HeapProfile, Error>;
+
+fn in_use(capture: Capture) -> Result<i64, Error> {
+    let profile = capture()?;
     profile.write_text(std::io::sink())?;
     profile.write_pprof(std::io::sink())?;
     let ours = profile
@@ -52,9 +54,14 @@ fn a_process_short_of_memory_survives_its_profiles() {
     let (mut refused, mut taken) = (0, 0);
     // Without names looked up before: these take the most.
     for room in (0..64).step_by(2) {
+        // In turn, by age too, which takes a little more.
+        let capture: Capture = match room % 4 {
+            0 => HeapProfile::capture,
+            _ => HeapProfile::capture_by_age,
+        };
         limit(room << 20);
         kept.push(vec![1; SIZE]);
-        match in_use() {
+        match in_use(capture) {
             Ok(in_use) => {
                 assert_eq!(in_use, kept.len() as i64);
                 taken += 1;
@@ -70,5 +77,7 @@ fn a_process_short_of_memory_survives_its_profiles() {
     }
     assert!(refused > 0 && taken > 0, "{refused} refused, {taken} taken");
     limit(u64::MAX / 2);
-    assert_eq!(in_use().expect("there is room"), kept.len() as i64);
+    for capture in [HeapProfile::capture, HeapProfile::capture_by_age] {
+        assert_eq!(in_use(capture).expect("there is room"), kept.len() as i64);
+    }
 }

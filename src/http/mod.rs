@@ -20,10 +20,12 @@ mod connection;
 mod date;
 mod deadline;
 mod delta;
+mod duration;
 mod gate;
 mod head;
 mod host;
 mod index;
+mod labels;
 mod limits;
 mod listener;
 #[cfg(any(test, fuzzing))]
@@ -42,6 +44,7 @@ mod symbol;
 pub mod tiny_http;
 mod token;
 mod unix_socket;
+mod watched;
 
 pub use builder::ServerBuilder;
 pub use limits::{

@@ -4,11 +4,20 @@ use std::time::Duration;
 
 use super::catalog::Source;
 use super::delta;
+use super::duration;
+use super::labels::Labels;
 use super::limits::RouteLimits;
 use super::query::Query;
 use super::response::Response;
+use super::watched;
 use crate::error::Error;
-use crate::profile::{self, DefaultSampleType, HeapProfile, Pieces, PprofView};
+use crate::profile::{self, Ages, DefaultSampleType, HeapProfile, Pieces, PprofView};
+
+/// Whatever its age.
+const ALL: Ages = Ages {
+    min_age: None,
+    by_class: false,
+};
 
 /// What is asked of a profile.
 pub(super) struct Asked<'a> {
@@ -27,12 +36,21 @@ pub(super) fn answer(
 ) -> Result<Response, Response> {
     let query = asked.query;
     let length = delta::wanted(query, limits)?;
+    if let Source::Memory(default) = source
+        && let Some(age) = duration::wanted(query, "since")?
+    {
+        return watched::since(name, default, age, asked);
+    }
+    let ages = match source {
+        Source::Memory(_) => ages(query, length)?,
+        Source::Nowhere(_) => ALL,
+    };
     let is_text = query.integer("debug") != 0;
     let symbolize = query.value("symbolize") != "0";
     let body = match length {
         _ if asked.head_only => Pieces::default(),
-        None if is_text => text(source)?,
-        None => snapshot(source, symbolize)?,
+        None if is_text => text(source, ages)?,
+        None => snapshot(source, ages, symbolize)?,
         Some(length) => growth(source, symbolize, length, gone, limits)?,
     };
     Ok(match length {
@@ -42,16 +60,39 @@ pub(super) fn answer(
     })
 }
 
-fn text(source: Source) -> Result<Pieces, Response> {
+/// Which ages are wanted, and whether apart.
+fn ages(query: Query<'_>, length: Option<Duration>) -> Result<Ages, Response> {
+    let ages = Ages {
+        min_age: duration::wanted(query, "min_age")?,
+        by_class: Labels::wanted(query)?.age,
+    };
+    // Growth would be negative wherever objects have left a class for the next, allocations too, and readers take a profile
+    // in which those shrink for a broken one.
+    let param = match ages {
+        _ if length.is_none() => return Ok(ages),
+        Ages {
+            min_age: Some(_), ..
+        } => "min_age",
+        Ages { by_class: true, .. } => "label=age",
+        _ => return Ok(ages),
+    };
+    let message = format!(
+        "seconds and {param} params are incompatible: objects grow older meanwhile; take two profiles with {param} and \
+         compare them with go tool pprof -diff_base"
+    );
+    Err(Response::refusal(400, &message))
+}
+
+fn text(source: Source, ages: Ages) -> Result<Pieces, Response> {
     match source {
-        Source::Memory(_) => Ok(capture()?.to_text()),
+        Source::Memory(_) => Ok(capture(ages)?.to_text()),
         Source::Nowhere(shape) => Ok(Pieces::of(shape.text.as_bytes())),
     }
 }
 
-fn snapshot(source: Source, symbolize: bool) -> Result<Pieces, Response> {
+fn snapshot(source: Source, ages: Ages, symbolize: bool) -> Result<Pieces, Response> {
     match source {
-        Source::Memory(default) => Ok(capture()?.to_pprof(view(default, symbolize))),
+        Source::Memory(default) => Ok(capture(ages)?.to_pprof(view(default, symbolize))),
         Source::Nowhere(shape) => Ok(empty(shape.sample_types, None)),
     }
 }
@@ -65,8 +106,8 @@ fn growth(
 ) -> Result<Pieces, Response> {
     match source {
         Source::Memory(default) => {
-            let earlier = delta::across(length, gone, limits, capture)?;
-            Ok(capture()?
+            let earlier = delta::across(length, gone, limits, || capture(ALL))?;
+            Ok(capture(ALL)?
                 .since(&earlier)
                 .to_pprof(view(default, symbolize)))
         }
@@ -77,14 +118,14 @@ fn growth(
     }
 }
 
-fn capture() -> Result<HeapProfile, Response> {
-    HeapProfile::capture().map_err(|error| match error {
+fn capture(ages: Ages) -> Result<HeapProfile, Response> {
+    HeapProfile::capture_ages(ages).map_err(|error| match error {
         Error::NotInstalled => Response::refusal(503, &error.to_string()),
         _ => Response::refusal(500, &format!("failed to collect profile: {error}")),
     })
 }
 
-fn view(default_sample_type: DefaultSampleType, symbolize: bool) -> PprofView {
+pub(super) fn view(default_sample_type: DefaultSampleType, symbolize: bool) -> PprofView {
     PprofView {
         default_sample_type,
         symbolize,

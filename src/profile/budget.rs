@@ -1,11 +1,13 @@
 //! Which entries of a profile are written when it would be too large: the largest, and the sum of the rest.
 
 use super::heap::HeapRecord;
+use crate::pages::PageVec;
 
 /// What is written of a profile.
 #[derive(Debug)]
 pub(super) struct Kept<'a> {
-    pub(super) records: Vec<&'a HeapRecord>,
+    /// In pages of their own: a profile by age has several entries for each of tens of thousands of buckets.
+    pub(super) records: PageVec<&'a HeapRecord>,
     /// The sum of the others, if there are any.
     pub(super) folded: Option<HeapRecord>,
     /// How many those are.
@@ -18,7 +20,7 @@ pub(super) struct Kept<'a> {
 /// much churn and the churn itself stay.
 pub(super) fn keep(records: &[HeapRecord], samples: usize) -> Kept<'_> {
     let mut kept = Kept {
-        records: records.iter().collect(),
+        records: PageVec::collect(records.iter()),
         folded: None,
         folded_records: 0,
     };
@@ -35,8 +37,9 @@ pub(super) fn keep(records: &[HeapRecord], samples: usize) -> Kept<'_> {
             + alloc(record).unsigned_abs() as f64 / all_alloc
     };
     kept.records
+        .as_mut_slice()
         .sort_unstable_by(|a, b| weight(b).total_cmp(&weight(a)));
-    if kept.records.len() > samples {
+    if kept.records.as_slice().len() > samples {
         kept.fold_from(samples.saturating_sub(1));
     }
     kept
@@ -45,16 +48,20 @@ pub(super) fn keep(records: &[HeapRecord], samples: usize) -> Kept<'_> {
 impl Kept<'_> {
     /// Keeps the first `count` entries.
     pub(super) fn fold_from(&mut self, count: usize) {
-        let mut rest = self.records.split_off(count.min(self.records.len()));
+        let rest = self.records.as_slice().get(count..).unwrap_or_default();
         self.folded_records += rest.len();
-        rest.extend(&self.folded);
-        self.folded = Some(HeapRecord::sum(&rest));
+        let rest = HeapRecord::sum(rest);
+        self.folded = Some(match &self.folded {
+            None => rest,
+            Some(folded) => HeapRecord::sum(&[&rest, folded]),
+        });
+        self.records.truncate(count);
     }
 
     /// Fewer entries, after these were too large. Always fewer, so that trying again ends.
     pub(super) fn fold_more(&mut self) {
         // The tenth is for what was written behind the entries.
-        self.fold_from(self.records.len() * 9 / 10);
+        self.fold_from(self.records.as_slice().len() * 9 / 10);
     }
 }
 
@@ -67,12 +74,18 @@ mod tests {
         let entry = HeapRecord::sum(&[]);
         let entries = vec![entry; 100_000];
         let mut kept = keep(&entries, 70_000);
-        assert_eq!((kept.records.len(), kept.folded_records), (69_999, 30_001));
+        assert_eq!(
+            (kept.records.as_slice().len(), kept.folded_records),
+            (69_999, 30_001)
+        );
         let mut tries = 0;
-        while !kept.records.is_empty() {
+        while !kept.records.as_slice().is_empty() {
             kept.fold_more();
             tries += 1;
-            assert_eq!(kept.records.len() + kept.folded_records, entries.len());
+            assert_eq!(
+                kept.records.as_slice().len() + kept.folded_records,
+                entries.len()
+            );
         }
         assert!(kept.folded.is_some() && tries < 200);
     }

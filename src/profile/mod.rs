@@ -6,6 +6,7 @@
 //!                                                      └──────────▶ text
 //! ```
 
+mod ages;
 mod bare_thread;
 mod budget;
 mod by_site;
@@ -36,6 +37,7 @@ mod segments;
 mod shims;
 mod sites;
 mod spool;
+mod stack_names;
 mod symbol_cache;
 mod symbolizer;
 mod symbols;
@@ -50,9 +52,13 @@ use self::shims::KnownShims;
 use self::symbols::Symbols;
 use crate::record::{self, Suspended};
 
+pub use self::ages::AgeClass;
+#[cfg(feature = "http")]
+pub(crate) use self::ages::Ages;
 pub(crate) use self::bare_thread::{BareThread, start_alone};
 #[cfg(feature = "http")]
 pub(crate) use self::empty::empty_pprof;
+pub(crate) use self::heap::BucketCounts;
 #[cfg(feature = "http")]
 pub(crate) use self::heap::{DefaultSampleType, PprofView};
 pub use self::heap::{HeapProfile, HeapRecord, HeapValues};
@@ -60,6 +66,7 @@ pub use self::mem_stats::{MemStats, ProfilerStats, mem_stats};
 pub(crate) use self::own_thread::on_own_thread;
 #[cfg(feature = "http")]
 pub(crate) use self::pieces::Pieces;
+pub(crate) use self::stack_names::{NamedFrame, stack_names};
 pub(crate) use self::unwind_tables::refresh as refresh_unwind_tables;
 
 /// What this room remembers between profiles.
@@ -101,6 +108,15 @@ pub(crate) fn symbol_names(addresses: Vec<usize>, named: &mut (dyn FnMut(usize, 
 pub(crate) fn without_sampling<R>(work: impl FnOnce() -> R) -> R {
     let _own = Suspended::new();
     work()
+}
+
+/// Bytes that can still be allocated before a limit of the control group is hit; `u64::MAX` where there is none or, without
+/// the feature `symbolize`, always.
+pub(crate) fn memory_headroom() -> u64 {
+    #[cfg(feature = "symbolize")]
+    return symbolizer::headroom();
+    #[cfg(not(feature = "symbolize"))]
+    return u64::MAX;
 }
 
 /// Reports, once per process on stderr, an environment variable that holds a value the crate cannot use. The rate is

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::ages;
 use super::budget::{self, Kept};
 use super::encoder::Encoder;
 use super::frames::{Frames, Pseudo};
-use super::heap::{DefaultSampleType, HeapProfile, HeapRecord, PprofView};
+use super::heap::{DefaultSampleType, HeapProfile, HeapRecord, PprofView, Shape};
 use super::mappings::Mappings;
 use super::mem_stats::ProfilerStats;
 use super::pieces::Pieces;
@@ -14,7 +15,7 @@ use super::sites::Site;
 use super::symbols::Resolved;
 use super::tables::{Form, Tables};
 use super::{PROFILES, all_mappings};
-use crate::record;
+use crate::record::{self, Bucket};
 
 /// Go's sample types in Go's order. Tools open on the last unless the profile says otherwise.
 const SAMPLE_TYPES: [(&str, &str); 4] = [
@@ -24,16 +25,24 @@ const SAMPLE_TYPES: [(&str, &str); 4] = [
     ("inuse_space", "bytes"),
 ];
 
+/// Those of what leaks. Identifiers, because services make series' names of them.
+const LEAK_TYPES: [(&str, &str); 4] = [
+    ("leak_objects", "count"),
+    ("leak_space", "bytes"),
+    ("leak_space_per_hour", "bytes"),
+    ("old_space", "bytes"),
+];
+
 /// In pieces.
 pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Pieces {
     let limits = record::limits();
     let mut kept = budget::keep(profile.records(), limits.profile_samples);
     let mut mappings = all_mappings();
     mappings.forget_unused(|mappings| {
-        let sites = sites(&kept.records, mappings);
+        let sites = sites(kept.records.as_slice(), mappings);
         sites.map(|site| site.mapping).collect()
     });
-    let frames = frames_of(&kept.records, &mappings, view.symbolize);
+    let frames = frames_of(kept.records.as_slice(), &mappings, view.symbolize);
     let form = if view.symbolize {
         Form::Symbolized(&frames)
     } else {
@@ -41,7 +50,7 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Pieces {
     };
     loop {
         // Without entries it is as small as it can be.
-        let limit = match kept.records.len() {
+        let limit = match kept.records.as_slice().len() {
             0 => usize::MAX,
             _ => limits.profile_bytes,
         };
@@ -73,6 +82,18 @@ pub(super) fn frames_of(records: &[&HeapRecord], mappings: &Mappings, symbolize:
     }
 }
 
+/// The same of buckets' stacks, with names.
+pub(super) fn frames_of_buckets(buckets: &[&'static Bucket], mappings: &Mappings) -> Frames {
+    let sites = buckets
+        .iter()
+        .flat_map(|bucket| Site::of_stack(bucket.frames(), mappings));
+    Frames {
+        resolved: PROFILES.symbols.resolve(sites, mappings),
+        shims: PROFILES.shims.get(),
+        pinned: mappings.pinned().collect(),
+    }
+}
+
 fn sites<'a>(
     records: &'a [&HeapRecord],
     mappings: &'a Mappings,
@@ -90,11 +111,15 @@ fn build(
     default_sample_type: DefaultSampleType,
 ) -> Option<Pieces> {
     // First in the string table: one consumer renumbers the table without the default sample type.
-    let sample_type = SAMPLE_TYPES.map(|named| tables.value_type(named)).to_vec();
+    let sample_types = match profile.shape() {
+        Shape::Heap => SAMPLE_TYPES,
+        Shape::Leaks => LEAK_TYPES,
+    };
+    let sample_type = sample_types.map(|named| tables.value_type(named)).to_vec();
     let period_type = tables.value_type(("space", "bytes"));
-    let label = tables.string("bytes");
+    let [bytes, age] = ["bytes", "age"].map(|key| tables.string(key));
     let mut written = 0;
-    for record in &kept.records {
+    for record in kept.records.as_slice() {
         if tables.is_nearly_full() {
             break;
         }
@@ -106,15 +131,21 @@ fn build(
         let sample = proto::Sample {
             location_id: locations(record, &mut tables, frames),
             value: estimate.in_order().to_vec(),
-            label: record
-                .size()
-                .map(|size| bytes_label(label, size))
-                .into_iter()
-                .collect(),
+            label: {
+                let size = record.size().filter(|_| profile.shape() == Shape::Heap);
+                let size = size.map(|size| bytes_label(bytes, size));
+                let age = record.age().map(|class| proto::Label {
+                    key: age,
+                    str: tables.string(class.label()),
+                    num: 0,
+                    num_unit: 0,
+                });
+                size.into_iter().chain(age).collect()
+            },
         };
         tables.add_sample(sample);
     }
-    if written < kept.records.len() {
+    if written < kept.records.as_slice().len() {
         kept.fold_from(written);
     }
     if let Some(folded) = kept.folded.filter(|folded| !folded.estimate().is_zero()) {
@@ -129,6 +160,7 @@ fn build(
     let default_sample_type = match default_sample_type {
         DefaultSampleType::Unset => 0,
         DefaultSampleType::AllocSpace => tables.string("alloc_space"),
+        DefaultSampleType::LeakSpace => tables.string("leak_space"),
     };
     let comment = comments(profile, kept, frames)
         .into_iter()
@@ -187,11 +219,20 @@ fn comments(profile: &HeapProfile, kept: &Kept<'_>, frames: &Frames) -> Vec<Stri
         stats.live_records,
         stats.memory_bytes
     )];
-    comments.push(format!(
-        "#in-use {} bytes, standard error of sampling {:.0} bytes",
-        profile.total().inuse_space,
-        profile.inuse_space_error()
-    ));
+    if profile.shape() == Shape::Heap {
+        comments.push(format!(
+            "#in-use {} bytes, standard error of sampling {:.0} bytes",
+            profile.total().inuse_space,
+            profile.inuse_space_error()
+        ));
+    }
+    comments.extend_from_slice(profile.notes());
+    if let Some(min_age) = profile.min_age() {
+        comments.push(format!(
+            "only what is in use and has lived for {} or longer; alloc_objects and alloc_space are of the same objects",
+            ages::shown(min_age)
+        ));
+    }
     comments.extend(stats.losses());
     if kept.folded_records > 0 {
         comments.push(format!(

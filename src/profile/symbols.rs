@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::by_site::BySite;
-use super::mappings::{Mapping, Mappings};
+#[cfg(feature = "http")]
+use super::mappings::Mapping;
+use super::mappings::Mappings;
 use super::names::{Line, Lines, Names};
 use super::sites::Site;
 use super::spool::Spool;
 use super::symbol_cache::Cache;
 use super::symbolizer::{self, Depth};
 use crate::pages::PageVec;
+#[cfg(feature = "http")]
 use crate::stack::ReturnAddress;
 
 /// The resolved names of one profile's addresses.
@@ -28,6 +31,11 @@ impl Resolved {
     pub(super) fn lines(&self, site: Site) -> &[Line] {
         let lines = self.addresses.get(site);
         lines.map_or(&[], |lines| self.names.lines(*lines))
+    }
+
+    /// How many addresses have names.
+    pub(super) fn len(&self) -> usize {
+        self.addresses.len()
     }
 
     pub(super) fn names(&self) -> &Names {
@@ -121,8 +129,9 @@ impl Symbols {
             });
         }
         let mut resolved = Resolved {
+            addresses: BySite::with_room(wanted.as_slice().len()),
             names: cache.names().clone(),
-            ..Default::default()
+            without_debug_info: 0,
         };
         for site in wanted.as_slice().iter().copied() {
             let Some((lines, depth)) = cache.get(site) else {

@@ -2,11 +2,13 @@
 
 use std::fmt::Write;
 use std::ops::Add;
+use std::time::Duration;
 
+use super::ages::{self, AgeClass};
 use super::all_mappings;
 use super::budget;
 use super::frames::{Frames, Pseudo};
-use super::heap::{HeapProfile, HeapRecord, HeapValues};
+use super::heap::{HeapProfile, HeapRecord, HeapValues, Summary};
 use super::mappings::{Mappings, function_start};
 use super::mem_stats::MemStats;
 use super::names::Line;
@@ -18,16 +20,25 @@ use crate::record;
 /// In pieces.
 pub(super) fn write(profile: &HeapProfile) -> Pieces {
     // Read before the names are resolved, which takes memory.
-    let stats = MemStats::of(profile.summary());
+    let stats = MemStats::of(match profile.min_age() {
+        None => profile.summary(),
+        // The process's all the same, not those of a part of its heap.
+        Some(_) => Summary::now(),
+    });
     let mappings = all_mappings();
     let mut kept = budget::keep(profile.records(), record::limits().profile_samples);
     // Go's order: the largest last.
     kept.records
-        .sort_by_key(|record| record.sampled().inuse_space);
-    let frames = frames_of(&kept.records, &mappings, true);
+        .as_mut_slice()
+        .sort_unstable_by_key(|record| record.sampled().inuse_space);
+    let frames = frames_of(kept.records.as_slice(), &mappings, true);
     let mut pieces = Pieces::default();
     let mut out = String::new();
-    let total = kept.records.iter().map(|record| record.sampled());
+    let total = kept
+        .records
+        .as_slice()
+        .iter()
+        .map(|record| record.sampled());
     let total = total
         .chain(kept.folded.map(|folded| folded.sampled()))
         .fold(HeapValues::default(), Add::add);
@@ -46,15 +57,18 @@ pub(super) fn write(profile: &HeapProfile) -> Pieces {
     );
     if let Some(folded) = &kept.folded {
         values(&mut out, folded);
-        pseudo(&mut out, Pseudo::Truncated);
+        pseudo(&mut out, Pseudo::Truncated, None);
     }
-    for record in kept.records {
+    for record in kept.records.as_slice() {
         values(&mut out, record);
         stack(&mut out, record, &frames, &mappings);
         pieces.add(out.as_bytes());
         out.clear();
     }
-    tail(&mut out, &stats);
+    tail(&mut out, &stats, profile.min_age());
+    for note in profile.notes() {
+        let _ = writeln!(out, "# {note}");
+    }
     if let Some(loss) = frames.resolved.loss() {
         let _ = writeln!(out, "# {loss}");
     }
@@ -77,27 +91,32 @@ fn values(out: &mut String, record: &HeapRecord) {
 }
 
 /// The one frame of an entry that has no stack.
-fn pseudo(out: &mut String, pseudo: Pseudo) {
-    let _ = writeln!(
-        out,
-        " {0:#x}\n#\t{0:#x}\t{1}\n",
-        pseudo.address(),
-        pseudo.name()
-    );
+fn pseudo(out: &mut String, pseudo: Pseudo, age: Option<AgeClass>) {
+    let _ = writeln!(out, " {:#x}", pseudo.address());
+    labels(out, age);
+    let _ = writeln!(out, "#\t{:#x}\t{}\n", pseudo.address(), pseudo.name());
+}
+
+/// The label of an entry, as Go writes those of goroutines.
+fn labels(out: &mut String, age: Option<AgeClass>) {
+    if let Some(class) = age {
+        let _ = writeln!(out, "# labels: {{\"age\":\"{}\"}}", class.label());
+    }
 }
 
 fn stack(out: &mut String, record: &HeapRecord, frames: &Frames, mappings: &Mappings) {
     let Some(bucket) = record.bucket() else {
-        return pseudo(out, Pseudo::OverLimit);
+        return pseudo(out, Pseudo::OverLimit, record.age());
     };
     let stack: Vec<Site> = Site::of_stack(bucket.frames(), mappings).collect();
     if stack.is_empty() {
-        return pseudo(out, Pseudo::NoStack);
+        return pseudo(out, Pseudo::NoStack, record.age());
     }
     for site in &stack {
         let _ = write!(out, " {:#x}", site.address.0);
     }
     out.push('\n');
+    labels(out, record.age());
     let rows: Vec<[String; 4]> = frames
         .visible(&stack)
         .iter()
@@ -168,7 +187,7 @@ fn align(out: &mut String, rows: &[[String; 4]]) {
 }
 
 /// Go's keys, those whose counterpart is known.
-fn tail(out: &mut String, stats: &MemStats) {
+fn tail(out: &mut String, stats: &MemStats, min_age: Option<Duration>) {
     let HeapValues {
         alloc_objects,
         alloc_space,
@@ -202,6 +221,13 @@ fn tail(out: &mut String, stats: &MemStats) {
         "# Alloc, TotalAlloc, Mallocs, Frees and Heap* are estimates; one standard error of Alloc is {:.0} bytes",
         stats.inuse_space_error
     );
+    if let Some(min_age) = min_age {
+        let _ = writeln!(
+            out,
+            "# the stacks above are only of what is in use and has lived for {} or longer; these figures are of all",
+            ages::shown(min_age)
+        );
+    }
     for loss in stats.profiler.losses() {
         let _ = writeln!(out, "# {loss}");
     }

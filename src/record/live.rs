@@ -7,12 +7,14 @@
 
 mod table;
 
+use super::birth::Birth;
 use super::busy::Busy;
 use super::drops::NoRoom;
 use super::filter::{Filter, Level};
 use super::len::{Len, SHARDS, Shard};
 use super::shared::{AtomicU8, AtomicU64, AtomicUsize, IN_MODEL, Ordering};
 
+pub(crate) use self::table::Shown;
 use self::table::{EMPTY, HELD, Slot, Table};
 
 /// Entries of `Live::owners`; 4 KiB.
@@ -27,7 +29,7 @@ const REGION_BITS: u32 = 20;
 ///
 /// ```text
 /// address  EMPTY   HELD    block
-///            ├─insert─▶┤──────▶┤        insert: claim, write the payload, publish
+///            ├─insert─▶┤──────▶┤        insert: claim, write birth and payload, publish
 ///            │◀────────retire──┤        retire: one compare-exchange
 ///            │◀─retire─┤◀─hold─┤        hold: the block is inside the inner allocator's realloc
 ///            │         ├restore▶        restore: that realloc failed
@@ -81,22 +83,28 @@ impl Live {
         self.tables.iter().map(Table::mapped).sum::<usize>() + self.filter.mapped()
     }
 
+    /// What is alive, read while records come and go: those that do meanwhile may or may not be among it.
+    pub(crate) fn records(&self) -> impl Iterator<Item = Shown> {
+        self.tables.iter().flat_map(Table::records)
+    }
+
     #[inline(always)]
     pub(crate) fn may_contain(&self, address: usize) -> bool {
         self.filter.may_contain(address)
     }
 
-    /// Publishes a record of the block at `address`, which has none: see `retire_stale`.
+    /// Publishes a record of the block at `address`, which has none: see `retire_stale`. `clock` says when that is.
     pub(crate) fn insert(
         &self,
         busy: &Busy<'_>,
         address: usize,
         payload: usize,
+        clock: impl FnOnce() -> Birth,
         limit: usize,
     ) -> Result<(), NoRoom> {
         // Reserved first, so that the limit holds whatever the threads do.
         self.len.add(busy.shard(), limit)?;
-        let placed = self.place(busy.shard(), address, payload);
+        let placed = self.place(busy.shard(), address, payload, clock);
         if placed.is_err() {
             self.len.sub(busy.shard());
         } else if self.filter.is_crowded(self.len.reserved()) {
@@ -118,10 +126,16 @@ impl Live {
         Some(stale)
     }
 
-    fn place(&self, shard: Shard, address: usize, payload: usize) -> Result<(), NoRoom> {
+    fn place(
+        &self,
+        shard: Shard,
+        address: usize,
+        payload: usize,
+        clock: impl FnOnce() -> Birth,
+    ) -> Result<(), NoRoom> {
         self.filter.prepare()?;
         let slot = self.own(shard, address)?.claim(address)?;
-        slot.payload.store(payload, Ordering::Relaxed);
+        slot.write(payload, clock());
         self.show(slot.address, address);
         Ok(())
     }

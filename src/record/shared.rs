@@ -8,7 +8,9 @@
 pub(super) mod model;
 
 #[cfg(not(all(test, loom)))]
-pub(super) use core::sync::atomic::{AtomicIsize, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize};
+pub(super) use core::sync::atomic::{
+    AtomicIsize, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+};
 
 pub(super) use core::sync::atomic::Ordering;
 
@@ -17,7 +19,7 @@ pub(super) use crate::pages::{map, unmap};
 
 #[cfg(all(test, loom))]
 pub(super) use self::model::{
-    AtomicIsize, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, map, unmap,
+    AtomicIsize, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, map, unmap,
 };
 
 /// Whether tables are to be as small as they can be and still do all that they do: a model pays for each word.

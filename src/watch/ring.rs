@@ -100,12 +100,20 @@ impl Ring {
     /// Bytes of counts.
     pub(super) fn bytes(&self) -> usize {
         let older: usize = self.older.iter().map(|older| older.len).sum();
-        older + self.newest.as_ref().map_or(0, |(_, counts)| counts.as_slice().len())
+        older
+            + self
+                .newest
+                .as_ref()
+                .map_or(0, |(_, counts)| counts.as_slice().len())
     }
 
     /// Bytes of memory in use.
+    #[cfg(test)]
     pub(super) fn resident(&self) -> usize {
-        let newest = self.newest.as_ref().map_or(0, |(_, counts)| counts.as_slice().len());
+        let newest = self
+            .newest
+            .as_ref()
+            .map_or(0, |(_, counts)| counts.as_slice().len());
         self.log.as_slice().len() + newest + self.older.capacity() * size_of::<Older>()
     }
 
@@ -158,13 +166,22 @@ impl Ring {
 
     fn read(&self, older: &Older) -> Reader<'_> {
         let end = older.start + older.len;
-        Reader::new(self.log.as_slice().get(older.start..end).unwrap_or_default())
+        Reader::new(
+            self.log
+                .as_slice()
+                .get(older.start..end)
+                .unwrap_or_default(),
+        )
     }
 
     /// Takes out what is too old, and of what is older than the fine ones all but the first of each coarse step.
     fn thin(&mut self, tick: u64) {
         let age = |older: &Older| tick.saturating_sub(older.moment.tick);
-        while self.older.front().is_some_and(|oldest| age(oldest) > OLDEST) {
+        while self
+            .older
+            .front()
+            .is_some_and(|oldest| age(oldest) > OLDEST)
+        {
             self.pop_oldest();
         }
         let step = |older: &Older| older.moment.tick / COARSE_STEP;
@@ -187,8 +204,10 @@ impl Ring {
         };
         let mut merged = PageVec::new();
         let both = side_by_side(self.read(before), self.read(this));
-        let Some((_, len)) = write(&mut merged, both.filter_map(|(before, this)| before.or(this)))
-        else {
+        let Some((_, len)) = write(
+            &mut merged,
+            both.filter_map(|(before, this)| before.or(this)),
+        ) else {
             return false;
         };
         let start = self.log.as_slice().len();
@@ -219,7 +238,10 @@ impl Ring {
             return true;
         }
         for older in &mut self.older {
-            let old = self.log.as_slice().get(older.start..older.start + older.len);
+            let old = self
+                .log
+                .as_slice()
+                .get(older.start..older.start + older.len);
             older.start = log.as_slice().len();
             if !log.extend(old.unwrap_or_default()) {
                 self.clear();
@@ -257,7 +279,10 @@ fn overlay(all: &mut [Counts], counts: impl Iterator<Item = Counts>) {
     let mut places = all.iter_mut();
     let mut place = places.next();
     for counts in counts {
-        while place.as_ref().is_some_and(|place| place.bucket < counts.bucket) {
+        while place
+            .as_ref()
+            .is_some_and(|place| place.bucket < counts.bucket)
+        {
             place = places.next();
         }
         match &mut place {

@@ -109,7 +109,11 @@ pub(super) fn side_by_side<'a>(
     let (mut one, mut other) = (one.peekable(), other.peekable());
     std::iter::from_fn(move || {
         let first = [one.peek(), other.peek()];
-        let bucket = first.into_iter().flatten().map(|counts| counts.bucket).min()?;
+        let bucket = first
+            .into_iter()
+            .flatten()
+            .map(|counts| counts.bucket)
+            .min()?;
         let is_it = |counts: &Counts| counts.bucket == bucket;
         Some((one.next_if(is_it), other.next_if(is_it)))
     })
@@ -128,7 +132,11 @@ mod tests {
             (usize::MAX & !7, 1, 0),
         ]
         .into_iter()
-        .map(|(bucket, allocs, inuse)| Counts { bucket, allocs, inuse })
+        .map(|(bucket, allocs, inuse)| Counts {
+            bucket,
+            allocs,
+            inuse,
+        })
         .collect();
         let mut log = PageVec::new();
         let mut writer = Writer::new(&mut log);

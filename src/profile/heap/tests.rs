@@ -12,6 +12,7 @@ fn profile(records: &[HeapRecord]) -> HeapProfile {
         time: SystemTime::now(),
         taken: Instant::now(),
         duration: None,
+        ages: Ages::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! records, the count comes back to 0.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU32 as Ticks;
 use std::sync::{Arc, Mutex};
 
 use shuttle::rand::Rng;
@@ -25,6 +26,10 @@ const NO_LIMIT: usize = usize::MAX;
 struct World {
     live: Live,
     hand: Hand,
+    /// The clock: no two records are of one moment. The system's, so no word of the model.
+    ticks: Ticks,
+    /// All records there were, as a reader may see them.
+    ever: Mutex<Vec<Shown>>,
 }
 
 impl World {
@@ -32,6 +37,8 @@ impl World {
         Arc::new(World {
             live: Live::new(),
             hand: Hand::empty(),
+            ticks: Ticks::new(1),
+            ever: Mutex::default(),
         })
     }
 
@@ -49,7 +56,12 @@ impl World {
 
     fn insert(&self, thread: u64, address: usize, payload: usize, limit: usize) -> bool {
         let thread = Thread::numbered(thread);
-        let insert = |busy: &Busy<'_>| self.live.insert(busy, address, payload, limit);
+        let clock = || {
+            let birth = Birth(self.ticks.fetch_add(1, Ordering::Relaxed));
+            self.ever.lock().unwrap().push(Shown { payload, birth });
+            birth
+        };
+        let insert = |busy: &Busy<'_>| self.live.insert(busy, address, payload, clock, limit);
         Busy::during(&thread, insert).is_ok()
     }
 
@@ -79,6 +91,16 @@ impl World {
 
     fn shown(&self) -> Vec<usize> {
         self.live.tables.iter().flat_map(Table::addresses).collect()
+    }
+
+    /// Reads as a profile does: whatever it sees is a record there was.
+    fn read(&self) -> Vec<Shown> {
+        let shown: Vec<Shown> = self.live.records().collect();
+        let ever = self.ever.lock().unwrap();
+        for shown in &shown {
+            assert!(ever.contains(shown), "a mixture: {shown:?} of {ever:?}");
+        }
+        shown
     }
 
     /// When all threads are done: only `left` are alive; they are freed, and nothing is.
@@ -308,6 +330,61 @@ fn loom_a_snapshot_shows_what_stays_and_nothing_that_never_was() {
     });
 }
 
+/// One slot, and a reader beside it that owns no block.
+fn read_while(churn: fn(&World)) {
+    let world = World::new();
+    world.alloc(0, A);
+    let read = |world: &World| {
+        world.read();
+    };
+    at_once(&world, &[churn, read]);
+}
+
+#[test]
+fn loom_a_reader_never_sees_the_birth_of_another_record() {
+    every_order(3, || {
+        read_while(|world| {
+            world.free(0, A);
+            world.alloc(0, B);
+        });
+    });
+}
+
+/// The address comes back to its slot, for another bucket and then for the first one.
+#[test]
+fn loom_an_address_that_comes_back_to_its_slot_has_its_own_birth() {
+    every_order(3, || {
+        read_while(|world| {
+            world.free(0, A);
+            assert!(world.insert(0, A, 7 << 1, NO_LIMIT));
+            assert_eq!(world.live.retire(Shard::of_thread(0), A), Some(7 << 1));
+            world.alloc(0, A);
+        });
+    });
+}
+
+#[test]
+fn loom_a_reader_sees_what_stays_with_its_birth() {
+    every_order(2, || {
+        let world = World::grown();
+        world.alloc(0, A);
+        let a = world.read();
+        world.hand.give(a[0].birth.0 as usize);
+        at_once(
+            &world,
+            &[come_and_go::<0, B>, come_and_go::<1, X>, |world| {
+                let birth = Birth(world.hand.take().unwrap() as u32);
+                let a = Shown {
+                    payload: payload(A),
+                    birth,
+                };
+                assert_eq!(world.read().iter().filter(|shown| **shown == a).count(), 1);
+            }],
+        );
+        world.settle(&[A]);
+    });
+}
+
 #[test]
 fn loom_the_limit_holds() {
     every_order(2, || {
@@ -427,6 +504,12 @@ impl Program {
                     let shown = self.world.shown();
                     let is_shown = |block: &Block| shown.contains(&block.address);
                     assert!(blocks.iter().all(is_shown), "{blocks:?} in {shown:?}");
+                    let read = self.world.read();
+                    let is_read = |block: &Block| {
+                        let mut read = read.iter();
+                        read.any(|shown| shown.payload == block.payload)
+                    };
+                    assert!(blocks.iter().all(is_read), "{blocks:?} in {read:?}");
                     assert!(self.world.live.len() <= MOST);
                 }
             }

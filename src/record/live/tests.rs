@@ -1,6 +1,6 @@
 //! The live table against a `HashMap`, and with threads that hand blocks to each other.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::mpsc;
 
 use super::*;
@@ -8,7 +8,18 @@ use crate::record::random::SplitMix;
 use crate::record::thread::Thread;
 
 fn insert(live: &Live, address: usize, payload: usize, limit: usize) -> Result<(), NoRoom> {
-    Thread::with(|thread| Busy::during(thread, |busy| live.insert(busy, address, payload, limit)))
+    insert_at(live, address, payload, Birth(0), limit)
+}
+
+fn insert_at(
+    live: &Live,
+    address: usize,
+    payload: usize,
+    birth: Birth,
+    limit: usize,
+) -> Result<(), NoRoom> {
+    let insert = |busy: &Busy<'_>| live.insert(busy, address, payload, || birth, limit);
+    Thread::with(|thread| Busy::during(thread, insert))
 }
 
 #[test]
@@ -22,7 +33,8 @@ fn random_operations_give_what_a_hash_map_gives() {
         match random.next() % 4 {
             0 | 1 => {
                 let stale = live.retire_stale(Shard::default(), address);
-                insert(&live, address, step << 3, usize::MAX).unwrap();
+                let birth = Birth(step as u32);
+                insert_at(&live, address, step << 3, birth, usize::MAX).unwrap();
                 assert_eq!(stale, model.insert(address, step << 3));
             }
             2 => assert_eq!(
@@ -52,6 +64,14 @@ fn random_operations_give_what_a_hash_map_gives() {
             }
         }
         assert_eq!(live.len(), model.len());
+        if step % 10_000 == 0 {
+            let born = |payload: usize| Birth((payload >> 3) as u32);
+            let shown = live.records().map(|shown| (shown.payload, shown.birth));
+            let expected = model.values().map(|payload| (*payload, born(*payload)));
+            let (shown, expected): (BTreeSet<_>, BTreeSet<_>) =
+                (shown.collect(), expected.collect());
+            assert_eq!(shown, expected);
+        }
     }
     assert!(model.keys().all(|address| live.may_contain(*address)));
     for (address, payload) in model {
@@ -87,6 +107,21 @@ fn blocks_freed_by_another_thread_are_always_found() {
         }
     });
     assert_eq!((live.len(), live.stale()), (0, 0));
+}
+
+#[test]
+fn a_failed_realloc_leaves_the_birth_as_it_was() {
+    let live = Live::new();
+    insert_at(&live, 0x10_0000, 8, Birth(7), usize::MAX).unwrap();
+    let held = live.hold(0x10_0000).unwrap();
+    assert_eq!(live.records().count(), 0, "a held record is out of sight");
+    // Another block, which must not get the slot of the held one.
+    insert_at(&live, 0x10_0000, 16, Birth(9), usize::MAX).unwrap();
+    live.retire(Shard::default(), 0x10_0000);
+    live.restore(held);
+    let shown: Vec<_> = live.records().collect();
+    let (payload, birth) = (8, Birth(7));
+    assert_eq!(shown, [Shown { payload, birth }]);
 }
 
 #[test]

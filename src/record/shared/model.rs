@@ -26,6 +26,7 @@ use crate::pages;
 pub(in crate::record) type AtomicIsize = Atomic<isize>;
 pub(in crate::record) type AtomicPtr<T> = Atomic<*mut T>;
 pub(in crate::record) type AtomicU8 = Atomic<u8>;
+pub(in crate::record) type AtomicU32 = Atomic<u32>;
 pub(in crate::record) type AtomicU64 = Atomic<u64>;
 pub(in crate::record) type AtomicUsize = Atomic<usize>;
 
@@ -71,7 +72,7 @@ macro_rules! counts {
         impl Count for $int {}
     )*};
 }
-counts!(isize u8 u64 usize);
+counts!(isize u8 u32 u64 usize);
 
 type LoomWord = Rc<loom::sync::atomic::AtomicU64>;
 

@@ -39,7 +39,9 @@ fn expected(ticks: &[u64], now: u64) -> Vec<u64> {
     let mut kept: Vec<u64> = Vec::new();
     for tick in ticks {
         let age = now - tick;
-        let is_first = kept.last().is_none_or(|last| last / COARSE_STEP != tick / COARSE_STEP);
+        let is_first = kept
+            .last()
+            .is_none_or(|last| last / COARSE_STEP != tick / COARSE_STEP);
         if age <= FINE || (age <= OLDEST && is_first) {
             kept.push(*tick);
         }
@@ -146,7 +148,10 @@ fn the_nearest_is_at_least_as_old_as_asked_or_the_oldest() {
     for tick in 0..=30 {
         assert!(ring.push(moment(start, tick), PageVec::new(), usize::MAX));
     }
-    let at = |seconds| ring.at_least(Duration::from_secs(seconds), now).map(|moment| moment.tick);
+    let at = |seconds| {
+        ring.at_least(Duration::from_secs(seconds), now)
+            .map(|moment| moment.tick)
+    };
     assert_eq!(at(0), Some(30));
     assert_eq!(at(20), Some(30));
     assert_eq!(at(21), Some(29));

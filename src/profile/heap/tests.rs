@@ -13,6 +13,8 @@ fn profile(records: &[HeapRecord]) -> HeapProfile {
         taken: Instant::now(),
         duration: None,
         ages: Ages::default(),
+        shape: Shape::Heap,
+        notes: Vec::new(),
     }
 }
 

@@ -361,7 +361,8 @@ impl fmt::Display for Leaks {
         if per_hour > 0.0 {
             write!(f, "\ntogether {} an hour", size(per_hour))?;
             let left = memory_headroom();
-            if left < u64::MAX {
+            // Some say "none" with a number that no machine has.
+            if left < 1 << 50 {
                 let hours = left as f64 / per_hour;
                 let when = Duration::try_from_secs_f64(hours * 3600.0).unwrap_or(Duration::MAX);
                 write!(

@@ -36,6 +36,15 @@ static SESSIONS: Blocks = Mutex::new(Vec::new());
 static CACHE: Blocks = Mutex::new(Vec::new());
 static STOP: AtomicBool = AtomicBool::new(false);
 
+/// Ends the load, when a check fails too: the scope waits for it.
+struct StopAtEnd;
+
+impl Drop for StopAtEnd {
+    fn drop(&mut self) {
+        STOP.store(true, Ordering::Relaxed);
+    }
+}
+
 #[inline(never)]
 fn keep_session() {
     let session = black_box(vec![1; BLOCK]);
@@ -102,6 +111,7 @@ fn http_leaks_are_first_under_churn() {
     );
 
     thread::scope(|scope| {
+        let _stop = StopAtEnd;
         scope.spawn(|| pace(1 << 20, u32::MAX, keep_session));
         // 64 MB in 8 periods.
         let cache = scope.spawn(|| pace(8 << 20, 8, remember_page));
@@ -161,6 +171,5 @@ fn http_leaks_are_first_under_churn() {
         let top = go_pprof::pprof(&["-top", "-nodefraction=0", &url]);
         assert!(top.contains("Type: leak_space"), "{top}");
         assert!(top.contains("keep_session"), "{top}");
-        STOP.store(true, Ordering::Relaxed);
     });
 }

@@ -21,6 +21,7 @@
 //! | [`serve`], [`serve_from_env`], [`http::Server`] | serve profiles on a socket |
 //! | [`http::respond`] | serve them from one's own router |
 //! | [`HeapProfile`] | take, compare and write profiles without HTTP; of what is old, or by [`AgeClass`] |
+//! | [`watch`], [`WatchOptions`] | watch the process over time: growth, leaks, the peak |
 //! | [`sample_rate`], [`set_sample_rate`] | the rate, at any time |
 //! | [`mem_stats`] | totals, their error, resident memory, and the profiler's own state |
 //! | [`exact_counts`] | everything allocated and freed, counted |
@@ -77,6 +78,7 @@ mod record;
 mod scale;
 mod stack;
 pub mod stats;
+mod watch;
 // What the integration tests make requests of, for the unit tests too.
 #[cfg(all(test, feature = "http"))]
 #[path = "../tests/mutations/mod.rs"]
@@ -94,6 +96,7 @@ pub use limits::Limits;
 pub use profile::{AgeClass, HeapProfile, HeapRecord, HeapValues, ProfilerStats};
 pub use record::ExactCounts;
 pub use stats::{CgroupStats, MemStats, ProcessStats, mem_stats};
+pub use watch::{WatchOptions, watch};
 
 /// The default of [`ProfiledAllocator::sample_every`], Go's: one sample per 512 KiB allocated on average.
 ///

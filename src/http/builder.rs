@@ -19,6 +19,7 @@ use super::token::{Token, TokenSource};
 use super::unix_socket;
 use crate::error::Error;
 use crate::profile;
+use crate::watch::{self, WatchOptions};
 
 /// The settings of a [`Server`]. Made by [`Server::builder`]; wrong values are reported by
 /// [`start`](ServerBuilder::start).
@@ -44,6 +45,7 @@ pub struct ServerBuilder {
     max_connections: usize,
     head_timeout: Duration,
     write_timeout: Duration,
+    watch: Option<WatchOptions>,
 }
 
 /// Where to listen.
@@ -65,6 +67,7 @@ impl ServerBuilder {
             max_connections: DEFAULT_MAX_CONNECTIONS,
             head_timeout: DEFAULT_HEAD_TIMEOUT,
             write_timeout: DEFAULT_WRITE_TIMEOUT,
+            watch: None,
         }
     }
 
@@ -144,6 +147,13 @@ impl ServerBuilder {
         self
     }
 
+    /// How the process is watched while the server runs, for all servers of the process: the last one says. Default:
+    /// what [`watch`](crate::watch()) was given, or [`WatchOptions::DEFAULT`].
+    pub fn watch(mut self, options: WatchOptions) -> ServerBuilder {
+        self.watch = Some(options);
+        self
+    }
+
     /// Starts the server.
     ///
     /// # Errors
@@ -164,6 +174,9 @@ impl ServerBuilder {
         let token = self.token.load()?;
         let may_be_exposed = token.is_some() || self.allow_unauthenticated;
         let listener = self.place.listen(may_be_exposed)?;
+        if let Some(options) = self.watch {
+            watch::set(options)?;
+        }
         self.limits.deltas = Some(Slots::new((self.max_connections / 2).max(1)));
         let policy = Policy {
             gate: Gate {

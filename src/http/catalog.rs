@@ -16,12 +16,23 @@ pub(super) struct Entry {
 pub(super) enum Content {
     /// A profile, with its text form and its delta.
     Profile(Source),
+    /// What the watcher remembers.
+    Watched(Watched),
     /// The program's arguments.
     Cmdline,
     /// Addresses to names.
     Symbol,
     /// Nothing: 501 with this reason, and not on the index page.
     Absent(&'static str),
+}
+
+/// What the watcher remembers, beside the history that `since` asks for. Not Go's.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Watched {
+    /// The heap profile at the peak.
+    Peak,
+    /// What grows and does not stop.
+    Leaks,
 }
 
 /// Where a profile's samples come from.
@@ -85,8 +96,15 @@ pub(super) const CATALOG: &[Entry] = &[
         name: "heap",
         description: "A sampling of memory allocations of live objects. There is no garbage collector here: the gc \
                       GET parameter is accepted and does nothing. min_age=10m keeps what has lived as long, \
-                      label=age splits everything by age, label=type says what is stored in it, label=age,type both.",
+                      label=age splits everything by age, label=type says what is stored in it, label=age,type both. \
+                      since=1h asks for the growth since then, rss=1 adds all other physical memory.",
         content: Content::Profile(Source::Memory(DefaultSampleType::Unset)),
+    },
+    Entry {
+        name: "leaks",
+        description: "Stacks whose memory grows and stays, the worst first. With debug=1 a table that says since when, \
+                      how fast and what to do next. The since GET parameter says over which time.",
+        content: Content::Watched(Watched::Leaks),
     },
     Entry {
         name: "mutex",
@@ -97,6 +115,11 @@ pub(super) const CATALOG: &[Entry] = &[
             // The sampling period that Go prints while mutex profiling is off.
             text: "--- mutex:\ncycles/second=1000000000\nsampling period=0\n",
         })),
+    },
+    Entry {
+        name: "peakheap",
+        description: "The heap profile at the highest in-use so far, as far as it was seen by a look each second.",
+        content: Content::Watched(Watched::Peak),
     },
     Entry {
         name: "profile",

@@ -36,7 +36,7 @@ pub(super) fn page(limits: &RouteLimits) -> String {
 fn listed(limits: &RouteLimits) -> impl Iterator<Item = &'static Entry> {
     let hide_cmdline = limits.hide_cmdline;
     CATALOG.iter().filter(move |entry| match entry.content {
-        Content::Profile(_) | Content::Symbol => true,
+        Content::Profile(_) | Content::Watched(_) | Content::Symbol => true,
         Content::Cmdline => !hide_cmdline,
         Content::Absent(_) => false,
     })

@@ -45,6 +45,7 @@ mod symbol;
 pub mod tiny_http;
 mod token;
 mod unix_socket;
+mod watched;
 
 pub use builder::ServerBuilder;
 pub use limits::{

@@ -9,6 +9,7 @@ use super::labels::Labels;
 use super::limits::RouteLimits;
 use super::query::Query;
 use super::response::Response;
+use super::watched;
 use crate::error::Error;
 use crate::profile::{self, Ages, DefaultSampleType, HeapProfile, Pieces, PprofView};
 use crate::stats;
@@ -21,9 +22,9 @@ const ALL: Ages = Ages {
 
 /// What a profile's file says besides addresses and numbers.
 #[derive(Clone, Copy)]
-struct Names {
-    symbolize: bool,
-    types: bool,
+pub(super) struct Names {
+    pub(super) symbolize: bool,
+    pub(super) types: bool,
 }
 
 /// What is asked of a profile.
@@ -43,6 +44,11 @@ pub(super) fn answer(
 ) -> Result<Response, Response> {
     let query = asked.query;
     let length = delta::wanted(query, limits)?;
+    if let Source::Memory(default) = source
+        && let Some(age) = duration::wanted(query, "since")?
+    {
+        return watched::since(name, default, age, asked);
+    }
     let ages = match source {
         Source::Memory(_) => ages(query, length)?,
         Source::Nowhere(_) => ALL,
@@ -160,7 +166,7 @@ fn capture(ages: Ages) -> Result<HeapProfile, Response> {
     })
 }
 
-fn view(default_sample_type: DefaultSampleType, names: Names) -> PprofView {
+pub(super) fn view(default_sample_type: DefaultSampleType, names: Names) -> PprofView {
     PprofView {
         default_sample_type,
         symbolize: names.symbolize,

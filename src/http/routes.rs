@@ -11,6 +11,7 @@ use super::query::Query;
 use super::request::Request;
 use super::response::Response;
 use super::symbol;
+use super::watched;
 use crate::profile::{self, Pieces};
 
 /// Where Go serves the endpoint.
@@ -81,6 +82,13 @@ fn route(request: &Request, gone: &mut dyn FnMut() -> bool, limits: &RouteLimits
                     };
                     profiles::answer(name, source, &asked, gone, limits)
                         .unwrap_or_else(|refusal| refusal)
+                }
+                Content::Watched(what) => {
+                    let asked = Asked {
+                        query: Query::new(request.raw_query()),
+                        head_only: request.is_head(),
+                    };
+                    watched::answer(name, what, &asked).unwrap_or_else(|refusal| refusal)
                 }
                 Content::Cmdline => cmdline(limits),
                 Content::Symbol => symbols(request),

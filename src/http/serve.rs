@@ -16,7 +16,7 @@ const ADDR_VARIABLE: &str = "DEBUG_PPROF_ADDR";
 /// The server has the defaults of [`Server::builder`]: a token is demanded if `DEBUG_PPROF_TOKEN_FILE` is set, and
 /// without one the address must be loopback.
 ///
-/// Cost: one thread that waits, and one more per connection while there is one.
+/// Cost: as that of [`Server`].
 ///
 /// # Errors
 ///

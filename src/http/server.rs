@@ -13,10 +13,12 @@ use super::connection::Policy;
 use super::listener::{Listener, Waker};
 use crate::error::Error;
 use crate::profile;
+use crate::watch::{self, WatchHold};
 
 /// The endpoint on a socket, on threads of its own. Dropping it shuts it down.
 ///
-/// Cost: one thread that waits, and one more per connection while there is one. None of them is sampled.
+/// Cost: one thread that waits for connections, one for all servers of the process that keeps watch, and
+/// one more per connection while there is one. None of them is sampled.
 ///
 /// A child of `fork` has no server, because it has no thread but the one that forked; it can start one of its own, at
 /// another address. So start the server after daemonizing. Dropping the parent's `Server` in a child does nothing. But the
@@ -40,6 +42,8 @@ pub struct Server {
     process: u32,
     /// `None` once it was joined, or let go.
     accept_thread: Option<JoinHandle<()>>,
+    /// Keeps the watcher's thread going. The last to be dropped.
+    watch: Option<WatchHold>,
 }
 
 impl Server {
@@ -67,6 +71,7 @@ impl Server {
             waker,
             process: process::id(),
             accept_thread: Some(accept_thread),
+            watch: Some(watch::hold()),
         })
     }
 
@@ -84,6 +89,7 @@ impl Server {
     /// Lets the server run until the process ends.
     pub fn detach(mut self) {
         drop(self.take_accept_thread());
+        mem::forget(self.watch.take());
     }
 
     /// The accept thread, if this process has it. A fork child has not, and may not even let go of its handle.

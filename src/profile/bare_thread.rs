@@ -34,6 +34,32 @@ pub(super) fn run_alone(stack: usize, work: fn()) -> bool {
     true
 }
 
+/// A thread of [`start_alone`]'s. Dropped without `join`, it runs on by itself.
+#[derive(Debug)]
+pub(crate) struct BareThread(libc::pthread_t);
+
+/// Runs `work` on a new thread that can be waited for later. None if there was no thread to be had.
+pub(crate) fn start_alone<F: FnOnce() + Send + 'static>(
+    stack: usize,
+    work: F,
+) -> Option<BareThread> {
+    let work = Box::into_raw(Box::new(work));
+    let thread = start(stack, run_boxed::<F>, work.cast());
+    if thread.is_none() {
+        // SAFETY: made by `into_raw` above, and nobody has got it.
+        drop(unsafe { Box::from_raw(work) });
+    }
+    thread.map(BareThread)
+}
+
+impl BareThread {
+    /// Returns when its work is over. Only for the process that started it.
+    pub(crate) fn join(self) {
+        // SAFETY: a thread that was started, and that nobody else joins or detaches: `self` is used up.
+        unsafe { libc::pthread_join(self.0, ptr::null_mut()) };
+    }
+}
+
 fn start(
     stack: usize,
     main: extern "C" fn(*mut c_void) -> *mut c_void,
@@ -62,6 +88,13 @@ extern "C" fn run_once<F: FnOnce() + Send>(work: *mut c_void) -> *mut c_void {
     if let Some(work) = work.take() {
         run(work);
     }
+    ptr::null_mut()
+}
+
+extern "C" fn run_boxed<F: FnOnce() + Send>(work: *mut c_void) -> *mut c_void {
+    // SAFETY: the box that `start_alone` gave away to this thread.
+    let work = unsafe { Box::from_raw(work.cast::<F>()) };
+    run(work);
     ptr::null_mut()
 }
 
@@ -135,6 +168,17 @@ mod tests {
     fn fork_children_can_start_one_whatever_other_threads_were_doing() {
         let work = || run_and_wait(STACK, || ());
         assert_eq!(forked_among_changing_threads(1_000, work), 1_000);
+    }
+
+    #[test]
+    fn it_runs_alone_until_it_is_joined() {
+        let (sender, said) = std::sync::mpsc::channel();
+        let thread = start_alone(STACK, move || {
+            let _ = sender.send(());
+            panic!("on purpose");
+        });
+        thread.expect("a thread").join();
+        assert_eq!(said.recv(), Ok(()));
     }
 
     #[test]

@@ -99,19 +99,32 @@ pub struct HeapRecord {
 
 impl HeapRecord {
     fn of_bucket(bucket: &'static Bucket) -> Self {
-        let Some(size) = bucket.size() else {
-            let totals = bucket.mixed_totals().unwrap_or_default();
+        if let Some(totals) = bucket.mixed_totals() {
             return Self::of_totals(Some(bucket), totals);
-        };
+        }
         let (allocs, frees) = bucket.counts();
         // Frees were read first, so this is never negative.
         let inuse = allocs.saturating_sub(frees);
+        Self::of_counts(BucketCounts {
+            bucket,
+            allocs,
+            inuse,
+        })
+    }
+
+    fn of_counts(
+        BucketCounts {
+            bucket,
+            allocs,
+            inuse,
+        }: BucketCounts,
+    ) -> Self {
         let values = |of: &dyn Fn(u64) -> (i64, i64)| HeapValues::of(of(allocs), of(inuse));
         Self {
             bucket: Some(bucket),
             age: None,
-            sampled: values(&|count| scale::estimate(count, size, 1)),
-            estimate: values(&|count| scale::estimate(count, size, bucket.rate())),
+            sampled: values(&|count| stands_for(bucket, count, 1)),
+            estimate: values(&|count| stands_for(bucket, count, bucket.rate())),
         }
     }
 
@@ -277,6 +290,25 @@ impl HeapRecord {
     }
 }
 
+/// The sampled counts of a bucket at some moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BucketCounts {
+    pub(crate) bucket: &'static Bucket,
+    pub(crate) allocs: u64,
+    /// Allocated and not freed.
+    pub(crate) inuse: u64,
+}
+
+/// What the four values of a profile's entries are, in the order of `HeapValues::in_order`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Go's.
+    Heap,
+    /// What has grown and is old: objects, bytes, bytes an hour, and all that is as old. One entry a stack, of objects of
+    /// all sizes.
+    Leaks,
+}
+
 /// A heap profile: what was allocated and what is in use, by call stack and object size.
 ///
 /// ```
@@ -310,6 +342,9 @@ pub struct HeapProfile {
     ages: Ages,
     /// Of a profile of all physical memory.
     rest: Option<Rest>,
+    shape: Shape,
+    /// What a reader should know of it, for the comments.
+    notes: Vec<String>,
 }
 
 impl HeapProfile {
@@ -381,7 +416,99 @@ impl HeapProfile {
             duration: None,
             ages,
             rest: None,
+            shape: Shape::Heap,
+            notes: Vec::new(),
         })
+    }
+
+    /// The profile as it was at an earlier moment, of the counts that were noted then. None if the system has no memory
+    /// for it.
+    pub(crate) fn of_counts(
+        counts: impl Iterator<Item = BucketCounts>,
+        folded: (FoldedTotals, FoldedTotals),
+        rate: usize,
+        taken: Instant,
+    ) -> Option<HeapProfile> {
+        let folded = HeapRecord::of_totals(None, folded);
+        let records = counts.map(HeapRecord::of_counts).chain([folded]);
+        let records = records.filter(|record| !record.sampled.is_zero());
+        Self::of_records(records, Shape::Heap, rate, taken)
+    }
+
+    /// What grows, an entry for each stack: the bucket that stands for it, and its values in their order.
+    pub(crate) fn of_leaks(
+        leaks: impl Iterator<Item = (&'static Bucket, [i64; 4])>,
+        rate: usize,
+        duration: Duration,
+    ) -> Option<HeapProfile> {
+        let records = leaks.map(
+            |(bucket, [alloc_objects, alloc_space, inuse_objects, inuse_space])| {
+                let values = HeapValues {
+                    alloc_objects,
+                    alloc_space,
+                    inuse_objects,
+                    inuse_space,
+                };
+                HeapRecord {
+                    bucket: Some(bucket),
+                    age: None,
+                    sampled: values,
+                    estimate: values,
+                }
+            },
+        );
+        let profile = Self::of_records(records, Shape::Leaks, rate, Instant::now())?;
+        Some(HeapProfile {
+            duration: Some(duration),
+            ..profile
+        })
+    }
+
+    fn of_records(
+        records: impl Iterator<Item = HeapRecord>,
+        shape: Shape,
+        rate: usize,
+        taken: Instant,
+    ) -> Option<HeapProfile> {
+        let _own = Suspended::new();
+        if !pages::has_room(room_for_a_profile(Ages::default())) {
+            return None;
+        }
+        let mut records = PageVec::try_collect(records)?;
+        records.as_mut_slice().sort_unstable_by_key(HeapRecord::key);
+        Some(HeapProfile {
+            records,
+            rate,
+            // By the clock as it is now, in case that it was set meanwhile.
+            time: SystemTime::now()
+                .checked_sub(taken.elapsed())
+                .unwrap_or(SystemTime::UNIX_EPOCH),
+            taken,
+            duration: None,
+            ages: Ages::default(),
+            rest: None,
+            shape,
+            notes: Vec::new(),
+        })
+    }
+
+    /// With something that its reader should know.
+    pub(crate) fn with_note(mut self, note: String) -> HeapProfile {
+        self.notes.push(note);
+        self
+    }
+
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// When it was taken, by the clock that is never set.
+    pub(crate) fn taken(&self) -> Instant {
+        self.taken
     }
 
     /// None if the system has no memory for them.
@@ -428,6 +555,8 @@ impl HeapProfile {
             duration: Some(self.taken.saturating_duration_since(earlier.taken)),
             ages: self.ages,
             rest: None,
+            shape: self.shape,
+            notes: Vec::new(),
         }
     }
 
@@ -529,6 +658,43 @@ impl HeapProfile {
     }
 }
 
+/// What `count` samples of a bucket stand for at a rate, which is its own, or 1 for as they were counted: (objects, bytes).
+/// Where sizes are mixed, as many of its mean.
+fn stands_for(bucket: &Bucket, count: u64, rate: usize) -> (i64, i64) {
+    match (bucket.size(), bucket.mixed_totals()) {
+        (Some(size), _) => scale::estimate(count, size, rate),
+        (None, totals) => {
+            let (allocs, _) = totals.unwrap_or_default();
+            let share = |of: u64| {
+                let share = u128::from(of) * u128::from(count) / u128::from(allocs.samples.max(1));
+                i64::try_from(share).unwrap_or(i64::MAX)
+            };
+            match rate {
+                1 => (share(allocs.samples), share(allocs.sampled_bytes)),
+                _ => (share(allocs.objects), share(allocs.bytes)),
+            }
+        }
+    }
+}
+
+/// Objects and bytes that each sample of a bucket stands for; the mean, where sizes are mixed.
+pub(crate) fn weight(bucket: &Bucket) -> (f64, f64) {
+    match bucket.size() {
+        Some(size) => {
+            let objects = scale::factor(size, bucket.rate());
+            (objects, size as f64 * objects)
+        }
+        None => {
+            let (allocs, _) = bucket.mixed_totals().unwrap_or_default();
+            let samples = allocs.samples.max(1) as f64;
+            (
+                allocs.objects as f64 / samples,
+                allocs.bytes as f64 / samples,
+            )
+        }
+    }
+}
+
 /// What the entries of a profile come to.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Summary {
@@ -623,6 +789,12 @@ pub(crate) enum DefaultSampleType {
         expect(dead_code, reason = "only the endpoint has `/allocs`")
     )]
     AllocSpace,
+    /// `/leaks`.
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "only the endpoint has `/leaks`")
+    )]
+    LeakSpace,
 }
 
 #[cfg(test)]

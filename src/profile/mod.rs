@@ -38,6 +38,7 @@ mod segments;
 mod shims;
 mod sites;
 mod spool;
+mod stack_names;
 mod status;
 mod symbol_cache;
 mod symbolizer;
@@ -57,17 +58,18 @@ use crate::record::{self, Suspended};
 pub use self::ages::AgeClass;
 #[cfg(feature = "http")]
 pub(crate) use self::ages::Ages;
+pub(crate) use self::bare_thread::{BareThread, start_alone};
 #[cfg(feature = "http")]
 pub(crate) use self::empty::empty_pprof;
-pub(crate) use self::heap::Summary;
+pub(crate) use self::heap::{BucketCounts, Summary, weight};
 #[cfg(feature = "http")]
 pub(crate) use self::heap::{DefaultSampleType, PprofView};
 pub use self::heap::{HeapProfile, HeapRecord, HeapValues};
-#[cfg(feature = "http")]
 pub(crate) use self::own_thread::on_own_thread;
 #[cfg(feature = "http")]
 pub(crate) use self::pieces::Pieces;
 pub use self::profiler_stats::ProfilerStats;
+pub(crate) use self::stack_names::{NamedFrame, stack_names};
 pub(crate) use self::status::Status;
 pub(crate) use self::unwind_tables::refresh as refresh_unwind_tables;
 
@@ -107,10 +109,18 @@ pub(crate) fn symbol_names(addresses: Vec<usize>, named: &mut (dyn FnMut(usize, 
 
 /// Runs `work` with sampling off on this thread: what the profiler allocates for itself is neither sampled nor
 /// counted towards the next sample. Frees of sampled blocks are still processed.
-#[cfg(feature = "http")]
 pub(crate) fn without_sampling<R>(work: impl FnOnce() -> R) -> R {
     let _own = Suspended::new();
     work()
+}
+
+/// Bytes that can still be allocated before a limit of the control group is hit; `u64::MAX` where there is none or, without
+/// the feature `symbolize`, always.
+pub(crate) fn memory_headroom() -> u64 {
+    #[cfg(feature = "symbolize")]
+    return symbolizer::headroom();
+    #[cfg(not(feature = "symbolize"))]
+    return u64::MAX;
 }
 
 /// Reports, once per process on stderr, an environment variable that holds a value the crate cannot use. The rate is

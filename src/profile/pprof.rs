@@ -6,7 +6,7 @@ use super::ages;
 use super::budget::{self, Kept};
 use super::encoder::Encoder;
 use super::frames::{Frames, Pseudo};
-use super::heap::{DefaultSampleType, HeapProfile, HeapRecord, PprofView};
+use super::heap::{DefaultSampleType, HeapProfile, HeapRecord, PprofView, Shape};
 use super::mappings::Mappings;
 use super::pieces::Pieces;
 use super::profiler_stats::ProfilerStats;
@@ -15,7 +15,7 @@ use super::sites::Site;
 use super::symbols::Resolved;
 use super::tables::{Form, Tables};
 use super::{PROFILES, all_mappings};
-use crate::record;
+use crate::record::{self, Bucket};
 
 /// Go's sample types in Go's order. Tools open on the last unless the profile says otherwise.
 const SAMPLE_TYPES: [(&str, &str); 4] = [
@@ -23,6 +23,14 @@ const SAMPLE_TYPES: [(&str, &str); 4] = [
     ("alloc_space", "bytes"),
     ("inuse_objects", "count"),
     ("inuse_space", "bytes"),
+];
+
+/// Those of what leaks. Identifiers, because services make series' names of them.
+const LEAK_TYPES: [(&str, &str); 4] = [
+    ("leak_objects", "count"),
+    ("leak_space", "bytes"),
+    ("leak_space_per_hour", "bytes"),
+    ("old_space", "bytes"),
 ];
 
 /// In pieces.
@@ -74,6 +82,18 @@ pub(super) fn frames_of(records: &[&HeapRecord], mappings: &Mappings, symbolize:
     }
 }
 
+/// The same of buckets' stacks, with names.
+pub(super) fn frames_of_buckets(buckets: &[&'static Bucket], mappings: &Mappings) -> Frames {
+    let sites = buckets
+        .iter()
+        .flat_map(|bucket| Site::of_stack(bucket.frames(), mappings));
+    Frames {
+        resolved: PROFILES.symbols.resolve(sites, mappings),
+        shims: PROFILES.shims.get(),
+        pinned: mappings.pinned().collect(),
+    }
+}
+
 fn sites<'a>(
     records: &'a [&HeapRecord],
     mappings: &'a Mappings,
@@ -91,7 +111,11 @@ fn build(
     view: PprofView,
 ) -> Option<Pieces> {
     // First in the string table: one consumer renumbers the table without the default sample type.
-    let sample_type = SAMPLE_TYPES.map(|named| tables.value_type(named)).to_vec();
+    let sample_types = match profile.shape() {
+        Shape::Heap => SAMPLE_TYPES,
+        Shape::Leaks => LEAK_TYPES,
+    };
+    let sample_type = sample_types.map(|named| tables.value_type(named)).to_vec();
     let period_type = tables.value_type(("space", "bytes"));
     let [bytes, age] = ["bytes", "age"].map(|key| tables.string(key));
     let of_type = if view.types { tables.string("type") } else { 0 };
@@ -113,7 +137,8 @@ fn build(
             location_id: locations(record, &stack, &mut tables, frames),
             value: estimate.in_order().to_vec(),
             label: {
-                let size = record.size().map(|size| bytes_label(bytes, size));
+                let size = record.size().filter(|_| profile.shape() == Shape::Heap);
+                let size = size.map(|size| bytes_label(bytes, size));
                 let age = record.age().map(|class| proto::Label {
                     key: age,
                     str: tables.string(class.label()),
@@ -156,6 +181,7 @@ fn build(
     let default_sample_type = match view.default_sample_type {
         DefaultSampleType::Unset => 0,
         DefaultSampleType::AllocSpace => tables.string("alloc_space"),
+        DefaultSampleType::LeakSpace => tables.string("leak_space"),
     };
     let comment = comments(profile, kept, frames)
         .into_iter()
@@ -218,11 +244,14 @@ fn comments(profile: &HeapProfile, kept: &Kept<'_>, frames: &Frames) -> Vec<Stri
         stats.live_records,
         stats.memory_bytes
     )];
-    comments.push(format!(
-        "#in-use {} bytes, standard error of sampling {:.0} bytes",
-        profile.total().inuse_space,
-        profile.inuse_space_error()
-    ));
+    if profile.shape() == Shape::Heap {
+        comments.push(format!(
+            "#in-use {} bytes, standard error of sampling {:.0} bytes",
+            profile.total().inuse_space,
+            profile.inuse_space_error()
+        ));
+    }
+    comments.extend_from_slice(profile.notes());
     if let Some(min_age) = profile.min_age() {
         comments.push(format!(
             "only what is in use and has lived for {} or longer; alloc_objects and alloc_space are of the same objects",

@@ -68,6 +68,9 @@ pub(super) fn write(profile: &HeapProfile, types: bool) -> Pieces {
         out.clear();
     }
     tail(&mut out, &summary, &status, &profiler, profile.min_age());
+    for note in profile.notes() {
+        let _ = writeln!(out, "# {note}");
+    }
     if let Some(loss) = frames.resolved.loss() {
         let _ = writeln!(out, "# {loss}");
     }

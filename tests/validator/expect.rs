@@ -4,6 +4,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Heap,
+    PeakHeap,
+    Leaks,
     Allocs,
     Goroutine,
     ThreadCreate,
@@ -17,6 +19,8 @@ impl Kind {
     pub(crate) fn named(name: &str) -> Option<Kind> {
         Some(match name {
             "heap" => Kind::Heap,
+            "peakheap" => Kind::PeakHeap,
+            "leaks" => Kind::Leaks,
             "allocs" => Kind::Allocs,
             "goroutine" => Kind::Goroutine,
             "threadcreate" => Kind::ThreadCreate,
@@ -30,11 +34,17 @@ impl Kind {
     /// Go's `(type, unit)` pairs, in Go's order.
     pub(crate) fn sample_types(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Kind::Heap | Kind::Allocs => &[
+            Kind::Heap | Kind::PeakHeap | Kind::Allocs => &[
                 ("alloc_objects", "count"),
                 ("alloc_space", "bytes"),
                 ("inuse_objects", "count"),
                 ("inuse_space", "bytes"),
+            ],
+            Kind::Leaks => &[
+                ("leak_objects", "count"),
+                ("leak_space", "bytes"),
+                ("leak_space_per_hour", "bytes"),
+                ("old_space", "bytes"),
             ],
             Kind::Goroutine => &[("goroutine", "count")],
             Kind::ThreadCreate => &[("threadcreate", "count")],
@@ -45,7 +55,7 @@ impl Kind {
 
     pub(crate) fn period_type(self) -> (&'static str, &'static str) {
         match self {
-            Kind::Heap | Kind::Allocs => ("space", "bytes"),
+            Kind::Heap | Kind::PeakHeap | Kind::Leaks | Kind::Allocs => ("space", "bytes"),
             Kind::Cpu => ("cpu", "nanoseconds"),
             Kind::Goroutine | Kind::ThreadCreate | Kind::Block | Kind::Mutex => {
                 self.sample_types()[0]
@@ -54,15 +64,15 @@ impl Kind {
     }
 
     pub(crate) fn default_sample_type(self) -> &'static str {
-        if self == Kind::Allocs {
-            "alloc_space"
-        } else {
-            ""
+        match self {
+            Kind::Allocs => "alloc_space",
+            Kind::Leaks => "leak_space",
+            _ => "",
         }
     }
 
     pub(crate) fn is_memory(self) -> bool {
-        matches!(self, Kind::Heap | Kind::Allocs)
+        matches!(self, Kind::Heap | Kind::PeakHeap | Kind::Allocs)
     }
 }
 
@@ -143,9 +153,9 @@ impl Expect {
         }
     }
 
-    /// A CPU profile is always one of an interval.
+    /// A CPU profile is always one of an interval, and so is what leaks.
     pub(crate) fn has_duration(self) -> bool {
-        self.is_delta || self.kind == Kind::Cpu
+        self.is_delta || matches!(self.kind, Kind::Cpu | Kind::Leaks)
     }
 }
 

@@ -14,6 +14,8 @@ fn profile(records: &[HeapRecord]) -> HeapProfile {
         duration: None,
         ages: Ages::default(),
         rest: None,
+        shape: Shape::Heap,
+        notes: Vec::new(),
     }
 }
 

@@ -1,0 +1,117 @@
+//! What the watcher remembers: growth since a moment, the peak, what leaks.
+
+use std::time::Duration;
+
+use super::catalog::Watched;
+use super::duration;
+use super::labels::Labels;
+use super::profiles::{Asked, Names, view};
+use super::response::Response;
+use crate::error::Error;
+use crate::profile::{DefaultSampleType, HeapProfile, Pieces};
+use crate::watch;
+
+/// The growth of a memory profile since `age` ago.
+pub(super) fn since(
+    name: &str,
+    default: DefaultSampleType,
+    age: Duration,
+    asked: &Asked<'_>,
+) -> Result<Response, Response> {
+    let labels = Labels::wanted(asked.query)?;
+    for other in ["seconds", "debug", "min_age", "label=age", "rss"] {
+        let is_asked = match other {
+            "debug" => asked.query.integer(other) != 0,
+            "label=age" => labels.age,
+            _ => !asked.query.value(other).is_empty(),
+        };
+        if is_asked {
+            let message = format!("since and {other} params are incompatible");
+            return Err(Response::refusal(400, &message));
+        }
+    }
+    let filename = format!("{name}-delta");
+    if asked.head_only {
+        return Ok(Response::profile(&filename, Pieces::default()));
+    }
+    let grown = found(watch::since(age))?;
+    Ok(Response::profile(
+        &filename,
+        pprof(&grown, default, asked, labels),
+    ))
+}
+
+/// The answer for a profile of the watcher's own.
+pub(super) fn answer(name: &str, what: Watched, asked: &Asked<'_>) -> Result<Response, Response> {
+    let query = asked.query;
+    let labels = Labels::wanted(query)?;
+    let refused: &[&str] = match what {
+        Watched::Peak => &["seconds", "since", "min_age", "rss", "label=age"],
+        Watched::Leaks => &["seconds", "min_age", "rss", "label=age"],
+    };
+    let is_asked = |param: &&&str| match **param {
+        "label=age" => labels.age,
+        param => !query.value(param).is_empty(),
+    };
+    if let Some(param) = refused.iter().find(is_asked) {
+        let message =
+            format!("{name} takes no {param} param: it is about one moment or time of its own");
+        return Err(Response::refusal(400, &message));
+    }
+    let is_text = query.integer("debug") != 0;
+    let since = duration::wanted(query, "since")?;
+    if asked.head_only {
+        return Ok(match is_text {
+            true => Response::text(Pieces::default()),
+            false => Response::profile(name, Pieces::default()),
+        });
+    }
+    match what {
+        Watched::Peak => {
+            let peak = found(watch::peak())?;
+            Ok(match is_text {
+                true => Response::text(peak.to_text(labels.of_type)),
+                false => {
+                    Response::profile(name, pprof(&peak, DefaultSampleType::Unset, asked, labels))
+                }
+            })
+        }
+        Watched::Leaks => {
+            let leaks = watch::leaks(since).map_err(failed)?;
+            if is_text {
+                return Ok(Response::text(Pieces::of(leaks.to_string().as_bytes())));
+            }
+            let profile = leaks.profile().ok_or_else(|| failed(Error::NoMemory))?;
+            Ok(Response::profile(
+                name,
+                pprof(&profile, DefaultSampleType::LeakSpace, asked, labels),
+            ))
+        }
+    }
+}
+
+fn pprof(
+    profile: &HeapProfile,
+    default: DefaultSampleType,
+    asked: &Asked<'_>,
+    labels: Labels,
+) -> Pieces {
+    let names = Names {
+        symbolize: asked.query.value("symbolize") != "0",
+        types: labels.of_type,
+    };
+    profile.to_pprof(view(default, names))
+}
+
+fn found(profile: Result<Option<HeapProfile>, Error>) -> Result<HeapProfile, Response> {
+    profile
+        .map_err(failed)?
+        .ok_or_else(|| Response::busy("the watch has only just begun; try again in a second"))
+}
+
+fn failed(error: Error) -> Response {
+    match error {
+        Error::NotInstalled => Response::refusal(503, &error.to_string()),
+        _ => Response::refusal(500, &format!("failed to collect profile: {error}")),
+    }
+}

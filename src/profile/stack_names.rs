@@ -1,0 +1,60 @@
+//! Stacks by name, for texts that people read.
+
+use super::all_mappings;
+use super::names::Line;
+use super::sites::Site;
+use super::{frames::Frames, pprof::frames_of_buckets};
+use crate::record::{Bucket, Suspended};
+
+/// A function in a stack, inlined ones too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedFrame {
+    pub(crate) function: String,
+    /// `file:line`; empty if unknown.
+    pub(crate) place: String,
+}
+
+/// A stack by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedStack {
+    /// The visible ones, the leaf first.
+    pub(crate) frames: Vec<NamedFrame>,
+    /// What is stored in what it allocated, if its functions say so.
+    pub(crate) of_type: Option<String>,
+}
+
+/// The stack of each bucket. Resolves names, as writing a profile does.
+pub(crate) fn stack_names(buckets: &[&'static Bucket]) -> Vec<NamedStack> {
+    let _own = Suspended::new();
+    let mappings = all_mappings();
+    let frames = frames_of_buckets(buckets, &mappings);
+    let named = |frames: &Frames, site: Site| -> Vec<NamedFrame> {
+        let lines = frames.lines(site);
+        if lines.is_empty() {
+            return vec![NamedFrame {
+                function: mappings.placeholder(site),
+                place: String::new(),
+            }];
+        }
+        let name = |line: &Line| {
+            let function = frames.resolved.names().function(line)?;
+            Some(NamedFrame {
+                function: function.name.to_owned(),
+                place: match function.file {
+                    "" => String::new(),
+                    file => format!("{file}:{}", line.line),
+                },
+            })
+        };
+        lines.iter().filter_map(name).collect()
+    };
+    let stack = |bucket: &&'static Bucket| {
+        let stack: Vec<Site> = Site::of_stack(bucket.frames(), &mappings).collect();
+        let visible = frames.visible(&stack).iter();
+        NamedStack {
+            frames: visible.flat_map(|site| named(&frames, *site)).collect(),
+            of_type: frames.type_of(&stack).map(str::to_owned),
+        }
+    };
+    buckets.iter().map(stack).collect()
+}

@@ -1,0 +1,198 @@
+//! What is remembered: the ring, and the peak. And the tasks that keep them.
+
+use std::time::{Duration, Instant};
+
+use super::fork_lock::ForkLock;
+use super::options::WatchOptions;
+use super::ring::{Moment, Ring};
+use super::snapshot::{Counts, Writer};
+use crate::error::Error;
+use crate::pages::PageVec;
+use crate::profile::{BucketCounts, HeapProfile, Summary};
+use crate::record::{self, Bucket};
+
+/// How much more than the last peak a new one must be, as a divisor: a tenth. Every new peak within it would be a snapshot,
+/// and a service that grows has one all the time.
+const PEAK_STEP: i64 = 10;
+/// And in bytes: below it is sampling noise, two samples at the default rate.
+const PEAK_MIN_STEP: i64 = 1 << 20;
+
+/// Looks for a new peak so many times a period: once a second.
+const PEAK_CHECKS: u32 = 60;
+
+pub(super) static HISTORY: ForkLock<History> = ForkLock::new(History::new(), History::new);
+
+#[derive(Debug)]
+pub(super) struct History {
+    pub(super) ring: Ring,
+    pub(super) options: WatchOptions,
+    /// When the ring's first tick was.
+    began: Option<Instant>,
+    peak: Option<Peak>,
+}
+
+#[derive(Debug)]
+struct Peak {
+    moment: Moment,
+    counts: PageVec<u8>,
+    /// Estimated bytes.
+    inuse: i64,
+}
+
+impl History {
+    const fn new() -> Self {
+        Self {
+            ring: Ring::new(),
+            options: WatchOptions::DEFAULT,
+            began: None,
+            peak: None,
+        }
+    }
+
+    /// Another period begins a new history.
+    pub(super) fn set(&mut self, options: WatchOptions) {
+        if options.period != self.options.period {
+            self.ring.clear();
+            self.began = None;
+        }
+        self.options = options;
+    }
+}
+
+/// All buckets, in the order of their addresses.
+pub(super) fn all_buckets() -> Option<PageVec<&'static Bucket>> {
+    let mut all = PageVec::try_collect(record::buckets())?;
+    all.as_mut_slice()
+        .sort_unstable_by_key(|bucket| address(bucket));
+    Some(all)
+}
+
+pub(super) fn address(bucket: &'static Bucket) -> usize {
+    std::ptr::from_ref(bucket).addr()
+}
+
+/// The counts of all buckets now. None without memory for them.
+fn take() -> Option<PageVec<u8>> {
+    let buckets = all_buckets()?;
+    let mut counts = PageVec::new();
+    let mut writer = Writer::new(&mut counts);
+    let is_written = buckets.as_slice().iter().all(|bucket| {
+        let (allocs, frees) = bucket.counts();
+        writer.add(Counts {
+            bucket: address(bucket),
+            allocs,
+            inuse: allocs.saturating_sub(frees),
+        })
+    });
+    is_written.then_some(counts)
+}
+
+fn moment(taken: Instant, tick: u64, rate: usize) -> Moment {
+    Moment {
+        taken,
+        tick,
+        folded: record::folded(),
+        rate,
+    }
+}
+
+/// Task: a snapshot for the ring, each period.
+pub(super) fn snapshot() -> Option<Instant> {
+    // Nothing to watch without an allocator.
+    let rate = record::sample_rate()?;
+    let counts = take();
+    let taken = Instant::now();
+    let mut history = HISTORY.lock();
+    let period = history.options.period;
+    let began = *history.began.get_or_insert(taken);
+    let ticks = (taken - began).as_secs_f64() / period.as_secs_f64();
+    let max_bytes = history.options.history_bytes;
+    if let Some(counts) = counts {
+        let moment = moment(taken, ticks.round() as u64, rate);
+        // Without memory it is tried again a period later.
+        let _ = history.ring.push(moment, counts, max_bytes);
+    }
+    taken.checked_add(period)
+}
+
+/// Task: the counts at the highest in-use so far.
+pub(super) fn look_for_peak() -> Option<Instant> {
+    let rate = record::sample_rate()?;
+    let now = Instant::now();
+    let (period, last) = {
+        let history = HISTORY.lock();
+        (
+            history.options.period,
+            history.peak.as_ref().map(|peak| peak.inuse),
+        )
+    };
+    let inuse = Summary::now().total.inuse_space;
+    let is_higher = last.is_none_or(|last| inuse > last + (last / PEAK_STEP).max(PEAK_MIN_STEP));
+    if is_higher && let Some(counts) = take() {
+        HISTORY.lock().peak = Some(Peak {
+            moment: moment(Instant::now(), 0, rate),
+            counts,
+            inuse,
+        });
+    }
+    now.checked_add((period / PEAK_CHECKS).max(Duration::from_millis(1)))
+}
+
+/// The growth since the youngest snapshot that is at least `age` old, or since the oldest; `None` if there is none yet.
+pub(super) fn since(age: Duration) -> Result<Option<HeapProfile>, Error> {
+    let now = HeapProfile::capture()?;
+    let buckets = all_buckets().ok_or(Error::NoMemory)?;
+    let addresses = PageVec::try_collect(buckets.as_slice().iter().map(|bucket| address(bucket)));
+    let addresses = addresses.ok_or(Error::NoMemory)?;
+    let history = HISTORY.lock();
+    let Some(wanted) = history.ring.at_least(age, now.taken()) else {
+        return Ok(None);
+    };
+    let mut earlier = None;
+    let is_read = history
+        .ring
+        .for_each(addresses.as_slice(), |moment, counts| {
+            if moment.taken > wanted.taken {
+                return true;
+            }
+            let counts = buckets.as_slice().iter().zip(counts);
+            let counts = counts.map(|(bucket, counts)| BucketCounts {
+                bucket,
+                allocs: counts.allocs,
+                inuse: counts.inuse,
+            });
+            earlier = HeapProfile::of_counts(counts, moment.folded, moment.rate, moment.taken);
+            false
+        });
+    drop(history);
+    let earlier = earlier.filter(|_| is_read).ok_or(Error::NoMemory)?;
+    Ok(Some(now.since(&earlier)))
+}
+
+/// The profile at the peak; `None` before the first look.
+pub(super) fn peak() -> Result<Option<HeapProfile>, Error> {
+    record::sample_rate().ok_or(Error::NotInstalled)?;
+    let buckets = all_buckets().ok_or(Error::NoMemory)?;
+    let history = HISTORY.lock();
+    let Some(peak) = &history.peak else {
+        return Ok(None);
+    };
+    let mut buckets = buckets.as_slice().iter().peekable();
+    // Both in the order of addresses, and there is no bucket in it that there is not now.
+    let counts = super::snapshot::Reader::new(peak.counts.as_slice()).filter_map(|counts| {
+        while buckets
+            .next_if(|bucket| address(bucket) < counts.bucket)
+            .is_some()
+        {}
+        let bucket = buckets.next_if(|bucket| address(bucket) == counts.bucket)?;
+        Some(BucketCounts {
+            bucket,
+            allocs: counts.allocs,
+            inuse: counts.inuse,
+        })
+    });
+    let moment = peak.moment;
+    HeapProfile::of_counts(counts, moment.folded, moment.rate, moment.taken)
+        .map(Some)
+        .ok_or(Error::NoMemory)
+}

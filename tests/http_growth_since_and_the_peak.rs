@@ -1,0 +1,150 @@
+//! `heap?since=` is the growth since the nearest snapshot that is at least as old, or the oldest, and says which;
+//! `/peakheap` is what was in use at the most. Exact at rate 1.
+#![cfg(all(feature = "http", feature = "symbolize"))]
+
+mod fork_child;
+mod http_client;
+mod local_server;
+
+use std::hint::black_box;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use debug_pprof::http::Request;
+use debug_pprof::{ProfiledAllocator, WatchOptions};
+use fork_child::{End, ask};
+use http_client::validator::{Expect, Kind, Profile, assert_valid};
+use http_client::{get, respond};
+
+#[global_allocator]
+static ALLOC: ProfiledAllocator = ProfiledAllocator::system().sample_every(1);
+
+const PERIOD: Duration = Duration::from_millis(50);
+const MIB: usize = 1 << 20;
+
+fn profile(addr: SocketAddr, target: &str, expect: Expect) -> Profile {
+    loop {
+        let answer = get(addr, target);
+        // The watch has only just begun.
+        if answer.status != 503 {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            return assert_valid(&answer.body, expect);
+        }
+        thread::sleep(PERIOD);
+    }
+}
+
+fn delta(addr: SocketAddr, target: &str) -> Profile {
+    profile(addr, target, Expect::new(Kind::Heap).delta())
+}
+
+#[inline(never)]
+fn block(bytes: usize) -> Vec<u8> {
+    black_box(vec![1; bytes])
+}
+
+/// Of the test's own blocks.
+fn mib(profile: &Profile, sample_type: &str) -> i64 {
+    profile.through("the_peak::block", sample_type) >> 20
+}
+
+fn has_comment(profile: &Profile, part: &str) -> bool {
+    profile.comments().iter().any(|line| line.contains(part))
+}
+
+#[test]
+fn http_growth_since_and_the_peak() {
+    let options = WatchOptions {
+        period: PERIOD,
+        ..WatchOptions::DEFAULT
+    };
+    let before = block(32 * MIB);
+    let (_server, addr) = local_server::start_with(|builder| builder.watch(options));
+    delta(addr, "/debug/pprof/heap?since=1ms");
+
+    let (kept, gone) = (block(8 * MIB), block(64 * MIB));
+    // Until the peak has been seen: it is looked for as often as the clock allows.
+    let start = Instant::now();
+    while mib(
+        &profile(addr, "/debug/pprof/peakheap", Kind::PeakHeap.into()),
+        "inuse_space",
+    ) < 104
+    {
+        assert!(start.elapsed() < Duration::from_secs(60), "no peak");
+    }
+    drop(gone);
+    let since_start = delta(addr, "/debug/pprof/heap?since=1h");
+    assert_eq!(mib(&since_start, "inuse_space"), 8);
+    assert_eq!(mib(&since_start, "alloc_space"), 72);
+    assert!(has_comment(&since_start, "since the watch began"));
+
+    // Older than the span by a period at most, and what a busy machine adds: younger never.
+    thread::sleep(8 * PERIOD);
+    let late = block(4 * MIB);
+    let since = delta(addr, "/debug/pprof/heap?since=100ms");
+    assert!(since.proto.duration_nanos >= 100_000_000);
+    assert!(
+        has_comment(&since, "nearest to 100ms ago"),
+        "{:?}",
+        since.comments()
+    );
+    assert_eq!(mib(&since, "inuse_space"), 4);
+    let allocs = profile(
+        addr,
+        "/debug/pprof/allocs?since=100ms",
+        Expect::new(Kind::Allocs).delta(),
+    );
+    assert!(has_comment(&allocs, "100ms"));
+
+    let peak = profile(addr, "/debug/pprof/peakheap", Kind::PeakHeap.into());
+    assert_eq!(
+        mib(&peak, "inuse_space"),
+        104,
+        "what was freed then is in it"
+    );
+    assert!(has_comment(&peak, "the highest in-use that was seen"));
+    let now = std::time::UNIX_EPOCH
+        .elapsed()
+        .expect("past 1970")
+        .as_nanos() as i64;
+    assert!(now - peak.proto.time_nanos > (8 * PERIOD).as_nanos() as i64);
+    let text = get(addr, "/debug/pprof/peakheap?debug=1").text();
+    assert!(
+        text.starts_with("heap profile: ") && text.contains("# the highest in-use"),
+        "{text}"
+    );
+    drop((before, kept, late));
+
+    for (target, part) in [
+        ("heap?since=abc", "since"),
+        ("heap?since=-1", "since"),
+        ("leaks?since=1x", "since"),
+        ("heap?since=1h&seconds=1", "incompatible"),
+        ("heap?since=1h&debug=1", "incompatible"),
+        ("heap?since=1h&min_age=1m", "incompatible"),
+        ("leaks?seconds=1", "no seconds"),
+        ("peakheap?seconds=1", "no seconds"),
+        ("peakheap?since=1h", "no since"),
+    ] {
+        let answer = get(addr, &format!("/debug/pprof/{target}"));
+        assert_eq!(answer.status, 400, "{target}");
+        assert!(answer.text().contains(part), "{target}: {}", answer.text());
+    }
+    // What Go has nothing for asks for nothing.
+    assert_eq!(get(addr, "/debug/pprof/goroutine?since=abc").status, 200);
+    for name in ["leaks", "peakheap", "heap?since=1h"] {
+        assert_eq!(respond(&Request::head(&format!("/{name}"))).body, [0_u8; 0]);
+    }
+
+    // A fork child keeps what is remembered, and its own watch when it is asked.
+    let goes_on = || {
+        let threads = || std::fs::read_dir("/proc/self/task").expect("/proc").count();
+        let alone = threads() == 1;
+        let peak = respond(&Request::get("/peakheap"));
+        alone && peak.status == 200 && threads() > 1
+    };
+    for _ in 0..5 {
+        assert_eq!(ask(60, goes_on).end(), End::Yes);
+    }
+}

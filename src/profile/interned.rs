@@ -61,15 +61,6 @@ impl<T: Copy> Interned<T> {
         self.entries.as_slice().get(nth as usize)
     }
 
-    pub(super) fn get_mut(&mut self, nth: u32) -> Option<&mut T> {
-        self.entries.as_mut_slice().get_mut(nth as usize)
-    }
-
-    /// In the order of their numbers.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.entries.as_slice().iter()
-    }
-
     pub(super) fn find(&self, hash: u64, is_meant: impl Fn(&T) -> bool) -> Option<u32> {
         let slots = self.slots.as_slice();
         let mask = slots.len().checked_sub(1)?;

@@ -145,7 +145,7 @@ impl Cache {
                 continue;
             }
             if let Some(lines) = names.add_from(&old.names, entry.lines) {
-                let _ = self.addresses.insert(*site, Entry { lines, ..*entry });
+                let _ = self.addresses.insert(site, Entry { lines, ..*entry });
             }
         }
     }
@@ -218,7 +218,7 @@ mod tests {
         }
         let bound = cache.bytes() / 2;
         cache.trim_to(bound);
-        assert!(cache.bytes() <= bound && cache.addresses.iter().count() > 0);
+        assert!(cache.bytes() <= bound && cache.addresses.len() > 0);
     }
 
     #[test]

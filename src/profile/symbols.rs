@@ -30,6 +30,11 @@ impl Resolved {
         lines.map_or(&[], |lines| self.names.lines(*lines))
     }
 
+    /// How many addresses have names.
+    pub(super) fn len(&self) -> usize {
+        self.addresses.len()
+    }
+
     pub(super) fn names(&self) -> &Names {
         &self.names
     }
@@ -121,8 +126,9 @@ impl Symbols {
             });
         }
         let mut resolved = Resolved {
+            addresses: BySite::with_room(wanted.as_slice().len()),
             names: cache.names().clone(),
-            ..Default::default()
+            without_debug_info: 0,
         };
         for site in wanted.as_slice().iter().copied() {
             let Some((lines, depth)) = cache.get(site) else {

@@ -48,9 +48,12 @@ pub(super) enum Form<'a> {
 
 impl<'a> Tables<'a> {
     pub(super) fn new(mappings: &'a Mappings, form: Form<'a>, encoder: Encoder) -> Self {
-        let functions = match form {
-            Form::Symbolized(frames) => frames.resolved.names().function_count(),
-            Form::Raw => 0,
+        let (functions, addresses) = match form {
+            Form::Symbolized(frames) => {
+                let resolved = &frames.resolved;
+                (resolved.names().function_count(), resolved.len())
+            }
+            Form::Raw => (0, 0),
         };
         let mut tables = Self {
             part: proto::Profile::default(),
@@ -60,7 +63,7 @@ impl<'a> Tables<'a> {
             functions: 0,
             by_index: PageVec::collect(iter::repeat_n(0, functions)),
             location_count: 0,
-            locations: BySite::default(),
+            locations: BySite::with_room(addresses),
             mappings,
             form,
         };

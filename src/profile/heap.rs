@@ -118,7 +118,7 @@ impl HeapRecord {
     }
 
     /// All there are now.
-    fn all() -> impl Iterator<Item = HeapRecord> {
+    pub(super) fn all() -> impl Iterator<Item = HeapRecord> {
         let folded = HeapRecord::of_folded(record::folded());
         let folded = (!folded.sampled.is_zero()).then_some(folded);
         folded
@@ -369,7 +369,7 @@ impl Summary {
         record::sample_rate().map(summary).unwrap_or_default()
     }
 
-    fn of(records: impl Iterator<Item = HeapRecord>, sample_rate: usize) -> Self {
+    pub(super) fn of(records: impl Iterator<Item = HeapRecord>, sample_rate: usize) -> Self {
         // Folded from 0: the sum of no floats is −0, which prints its sign.
         let (total, variance) = records.fold((HeapValues::default(), 0.0), |sum, record| {
             (

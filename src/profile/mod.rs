@@ -14,6 +14,7 @@ mod encoder;
 mod frames;
 mod heap;
 mod interned;
+mod largest;
 mod loader;
 mod mappings;
 mod mem_stats;
@@ -30,7 +31,9 @@ mod pprof;
     reason = "generated; see tests/generated_proto_is_fresh.rs"
 )]
 mod proto;
+mod raw;
 mod remembered;
+mod reread;
 mod runtime_frames;
 mod segments;
 mod shims;
@@ -57,9 +60,11 @@ pub(crate) use self::empty::empty_pprof;
 pub(crate) use self::heap::{DefaultSampleType, PprofView};
 pub use self::heap::{HeapProfile, HeapRecord, HeapValues};
 pub use self::mem_stats::{MemStats, ProfilerStats, mem_stats};
+pub(crate) use self::largest::{Largest, mib};
 pub(crate) use self::own_thread::on_own_thread;
-#[cfg(feature = "http")]
 pub(crate) use self::pieces::Pieces;
+pub(crate) use self::raw::{RAW_BYTES, RawProfile, Written};
+pub(crate) use self::reread::{Unreadable, reread};
 pub(crate) use self::unwind_tables::refresh as refresh_unwind_tables;
 
 /// What this room remembers between profiles.

@@ -11,13 +11,14 @@ use super::mem_stats::ProfilerStats;
 use super::pieces::Pieces;
 use super::proto;
 use super::sites::Site;
+use super::symbolizer;
 use super::symbols::Resolved;
 use super::tables::{Form, Tables};
 use super::{PROFILES, all_mappings};
 use crate::record;
 
 /// Go's sample types in Go's order. Tools open on the last unless the profile says otherwise.
-const SAMPLE_TYPES: [(&str, &str); 4] = [
+pub(super) const SAMPLE_TYPES: [(&str, &str); 4] = [
     ("alloc_objects", "count"),
     ("alloc_space", "bytes"),
     ("inuse_objects", "count"),
@@ -62,7 +63,9 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Pieces {
 /// Resolves the frames of `records`, or nothing if names are not wanted.
 pub(super) fn frames_of(records: &[&HeapRecord], mappings: &Mappings, symbolize: bool) -> Frames {
     let resolved = if symbolize {
-        PROFILES.symbols.resolve(sites(records, mappings), mappings)
+        PROFILES
+            .symbols
+            .resolve(sites(records, mappings), mappings, symbolizer::headroom)
     } else {
         Resolved::default()
     };

@@ -88,6 +88,10 @@ pub use error::Error;
 pub use http::{serve, serve_from_env};
 pub use limits::Limits;
 pub use profile::{HeapProfile, HeapRecord, HeapValues, MemStats, ProfilerStats, mem_stats};
+pub use watch::{
+    BlackBox, BlackBoxBuilder, DEFAULT_DUMP_BYTES, DEFAULT_DUMPS_KEPT, DEFAULT_PRESSURE,
+    DEFAULT_SHARE_OF_LIMIT,
+};
 
 /// The default of [`ProfiledAllocator::sample_every`], Go's: one sample per 512 KiB allocated on average.
 ///

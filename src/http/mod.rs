@@ -28,6 +28,7 @@ mod limits;
 mod listener;
 #[cfg(any(test, fuzzing))]
 mod offline;
+mod previous;
 mod profiles;
 mod query;
 mod request;

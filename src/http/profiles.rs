@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::catalog::Source;
 use super::delta;
 use super::limits::RouteLimits;
+use super::previous;
 use super::query::Query;
 use super::response::Response;
 use crate::error::Error;
@@ -26,6 +27,9 @@ pub(super) fn answer(
     limits: &RouteLimits,
 ) -> Result<Response, Response> {
     let query = asked.query;
+    if matches!(source, Source::Memory(_)) && previous::is_wanted(query)? {
+        return previous::answer(name, query, asked.head_only);
+    }
     let length = delta::wanted(query, limits)?;
     let is_text = query.integer("debug") != 0;
     let symbolize = query.value("symbolize") != "0";

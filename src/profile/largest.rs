@@ -56,9 +56,8 @@ impl Largest {
         }
         held.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
         held.truncate(stacks);
-        let of = |bucket: &Bucket| -> Vec<Site> {
-            Site::of_stack(bucket.frames(), mappings).collect()
-        };
+        let of =
+            |bucket: &Bucket| -> Vec<Site> { Site::of_stack(bucket.frames(), mappings).collect() };
         let sites: Vec<Vec<Site>> = held
             .iter()
             .map(|(bucket, _)| bucket.map(of).unwrap_or_default())
@@ -72,7 +71,9 @@ impl Largest {
         };
         let described = held.iter().zip(&sites);
         described
-            .map(|((_, bytes), stack)| format!("{} {}", mib(*bytes), names(stack, &frames, mappings)))
+            .map(|((_, bytes), stack)| {
+                format!("{} {}", mib(*bytes), names(stack, &frames, mappings))
+            })
             .collect()
     }
 }
@@ -103,9 +104,11 @@ fn names(stack: &[Site], frames: &Frames, mappings: &Mappings) -> String {
 
 fn is_of_std(name: &str) -> bool {
     let name = name.trim_start_matches(['<', '&']);
-    ["std::", "core::", "alloc::", "__rust", "_start", "__libc", "test::"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    [
+        "std::", "core::", "alloc::", "__rust", "_start", "__libc", "test::",
+    ]
+    .iter()
+    .any(|prefix| name.starts_with(prefix))
 }
 
 /// In one line, of a length that can be read.

@@ -59,8 +59,8 @@ pub(crate) use self::empty::empty_pprof;
 #[cfg(feature = "http")]
 pub(crate) use self::heap::{DefaultSampleType, PprofView};
 pub use self::heap::{HeapProfile, HeapRecord, HeapValues};
+pub(crate) use self::largest::mib;
 pub use self::mem_stats::{MemStats, ProfilerStats, mem_stats};
-pub(crate) use self::largest::{Largest, mib};
 pub(crate) use self::own_thread::on_own_thread;
 pub(crate) use self::pieces::Pieces;
 pub(crate) use self::raw::{RAW_BYTES, RawProfile, Written};
@@ -99,6 +99,12 @@ pub(crate) fn symbol_names(addresses: Vec<usize>, named: &mut (dyn FnMut(usize, 
     PROFILES
         .symbols
         .linker_names(addresses, &mappings::Mappings::read(), named);
+}
+
+/// Bytes that are allocated now, estimated. Takes no memory.
+pub(crate) fn in_use_bytes() -> i64 {
+    let _own = Suspended::new();
+    heap::Summary::now().total.inuse_space
 }
 
 /// Runs `work` with sampling off on this thread: what the profiler allocates for itself is neither sampled nor

@@ -142,10 +142,7 @@ fn place(profile: &proto::Profile, location: &proto::Location, mappings: &Mappin
     let Some(there) = profile.mapping.get(nth.wrapping_sub(1)) else {
         return Place::Code(Site::nowhere(ReturnAddress(address.wrapping_add(1))));
     };
-    let (file, build_id) = (
-        text(profile, there.filename),
-        text(profile, there.build_id),
-    );
+    let (file, build_id) = (text(profile, there.filename), text(profile, there.build_id));
     let is_same = |here: &&Arc<super::mappings::Mapping>| {
         !here.build_id.is_empty() && here.build_id == build_id
     };
@@ -237,8 +234,7 @@ fn build(
             })
             .collect();
         let visible = frames.visible(&code);
-        let mut location_id: Vec<u64> =
-            visible.iter().map(|site| tables.location(*site)).collect();
+        let mut location_id: Vec<u64> = visible.iter().map(|site| tables.location(*site)).collect();
         for place in stack.get(code.len()..).unwrap_or_default() {
             location_id.push(match place {
                 Place::Code(site) => tables.location(*site),

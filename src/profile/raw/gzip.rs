@@ -104,7 +104,11 @@ mod tests {
         .collect();
         for text in [&b""[..], b"a", &[7; 1_000_000], &noise] {
             for step in [1, 1000, 100_000] {
-                let step = if text.len() > 100_000 { step.max(1000) } else { step };
+                let step = if text.len() > 100_000 {
+                    step.max(1000)
+                } else {
+                    step
+                };
                 let mut file = Vec::new();
                 gzip.begin(&mut file).unwrap();
                 for bytes in text.chunks(step) {

@@ -109,18 +109,12 @@ impl RawProfile {
             gzip: Gzip::reserve(),
         };
         // What this touches is there from now on.
-        reserved
-            .write(&[], &mut io::sink())
-            .map_err(Error::Write)?;
+        reserved.write(&[], &mut io::sink()).map_err(Error::Write)?;
         Ok(reserved)
     }
 
     /// Writes what the counts are now. Lines of `comments` that begin with `#` are kept in the file and not shown.
-    pub(crate) fn write(
-        &mut self,
-        comments: &[&str],
-        out: &mut dyn Write,
-    ) -> io::Result<Written> {
+    pub(crate) fn write(&mut self, comments: &[&str], out: &mut dyn Write) -> io::Result<Written> {
         let _own = Suspended::new();
         self.loaded.refresh();
         self.ids.clear();
@@ -191,7 +185,10 @@ impl Writer<'_> {
             self.sample(&[location], folded, None)?;
         }
         self.mappings()?;
-        self.number(field::TIME_NANOS, nanos_since_epoch(SystemTime::now()) as u64)?;
+        self.number(
+            field::TIME_NANOS,
+            nanos_since_epoch(SystemTime::now()) as u64,
+        )?;
         self.number(field::PERIOD, rate as u64)?;
         for comment in comments {
             self.comment(comment)?;

@@ -39,5 +39,5 @@ pub(super) fn answer(name: &str, query: Query<'_>, head_only: bool) -> Result<Re
         Err(NoPrevious::None(reason)) => return Err(Response::refusal(404, &reason)),
         Err(NoPrevious::Unreadable(reason)) => return Err(Response::refusal(500, &reason)),
     };
-    Ok(Response::profile(&format!("{name}-previous"), body))
+    Ok(Response::profile(name, body))
 }

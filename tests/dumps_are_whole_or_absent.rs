@@ -23,7 +23,7 @@ static ALLOC: ProfiledAllocator = ProfiledAllocator::system().sample_every(1);
 const TEST: &str = "files_of_killed_writers_are_whole";
 
 /// Random seeds of the times of death; more with all the time in the world.
-const SEEDS: (usize, usize) = (12, 500);
+const SEEDS: (usize, usize) = (8, 500);
 
 /// Sizes that make so many entries: a dump takes some milliseconds.
 const SIZES: usize = 200;

@@ -11,8 +11,9 @@ mod example_binary;
 mod go_pprof;
 mod http_client;
 
+use std::ffi::CStr;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -129,28 +130,9 @@ fn killed(executable: &Path, dumps: &DumpDir) {
     let procs =
         procs.and_then(|procs| std::ffi::CString::new(procs.as_os_str().as_encoded_bytes()).ok());
     let in_group = procs.is_some();
-    // SAFETY: only system calls, on what was made before.
-    unsafe {
-        command.pre_exec(move || {
-            match &procs {
-                Some(procs) => {
-                    let file = libc::open(procs.as_ptr(), libc::O_WRONLY);
-                    if file < 0 || libc::write(file, c"0".as_ptr().cast(), 1) != 1 {
-                        return Err(std::io::Error::last_os_error());
-                    }
-                    libc::close(file);
-                }
-                None => {
-                    let limit = libc::rlimit {
-                        rlim_cur: LIMIT,
-                        rlim_max: LIMIT,
-                    };
-                    libc::setrlimit(libc::RLIMIT_AS, &raw const limit);
-                }
-            }
-            Ok(())
-        })
-    };
+    let before_exec = move || limit_here(procs.as_deref(), LIMIT);
+    // SAFETY: it makes system calls only, on what was made before.
+    unsafe { command.pre_exec(before_exec) };
     let mut service = Service::start(&mut command);
     let line = service.wait_for("heap profile written to ");
     println!("{line}");
@@ -174,6 +156,27 @@ fn killed(executable: &Path, dumps: &DumpDir) {
         service.child.kill().expect("our child");
         service.child.wait().expect("our child");
     }
+}
+
+/// Moves this process, a child before its `exec`, into the group that has the limit, or limits its address space.
+fn limit_here(procs: Option<&CStr>, bytes: u64) -> io::Result<()> {
+    let is_done = if let Some(procs) = procs {
+        // SAFETY: a C string.
+        let file = unsafe { libc::open(procs.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) };
+        // SAFETY: one byte to read; a bad descriptor is an error.
+        unsafe { libc::write(file, c"0".as_ptr().cast(), 1) == 1 }
+    } else {
+        let limit = libc::rlimit {
+            rlim_cur: bytes,
+            rlim_max: bytes,
+        };
+        // SAFETY: a valid limit.
+        unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) == 0 }
+    };
+    if is_done {
+        return Ok(());
+    }
+    Err(io::Error::last_os_error())
 }
 
 /// Whether the newest dump is of a process that has leaked some.

@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::by_site::BySite;
-use super::mappings::{Mapping, Mappings};
+#[cfg(feature = "http")]
+use super::mappings::Mapping;
+use super::mappings::Mappings;
 use super::names::{Line, Lines, Names};
 use super::sites::Site;
 use super::spool::Spool;
 use super::symbol_cache::Cache;
 use super::symbolizer::{self, Depth};
 use crate::pages::PageVec;
+#[cfg(feature = "http")]
 use crate::stack::ReturnAddress;
 
 /// The resolved names of one profile's addresses.

@@ -26,7 +26,7 @@ const TEST: &str = "files_of_killed_writers_are_whole";
 const SEEDS: (usize, usize) = (8, 500);
 
 /// Sizes that make so many entries: a dump takes some milliseconds.
-const SIZES: usize = 200;
+const SIZES: usize = 500;
 
 fn dump_for_ever() -> ! {
     let held: Vec<Vec<u8>> = (1..SIZES)
@@ -36,7 +36,7 @@ fn dump_for_ever() -> ! {
         .dir(dump_dir::told())
         .share_of_limit(None)
         .pressure(None)
-        .keep(3)
+        .keep(2)
         .start();
     started.expect("it starts");
     loop {
@@ -53,7 +53,12 @@ fn files_of_killed_writers_are_whole() {
     let dir = DumpDir::new("whole");
     let mut half_done = 0;
     let mut whole = 0;
-    for seed in 0..child_process::times(SEEDS.0, SEEDS.1) {
+    let often = child_process::times(SEEDS.0, SEEDS.1);
+    for seed in 0..often + 50 {
+        // Until one was killed while it wrote, as every second or third is.
+        if seed >= often && half_done > 0 {
+            break;
+        }
         let mut random = Random::seeded(seed as u64);
         let mut command = Command::new(env::current_exe().expect("this program"));
         dir.told(child_process::command_of(&mut command, TEST, "dump"));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 /// Why a call failed. The text of each says what to do next, `Debug` included: that is what a `main` that returns a
 /// `Result` prints.
@@ -33,11 +34,17 @@ pub enum Error {
     /// The system has not the memory that taking and writing a profile needs. Nothing was lost: the profile can be taken
     /// when there is more.
     NoMemory,
+    /// Profiles cannot be kept in a directory.
+    DumpDir {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it and what would be right.
+        reason: String,
+    },
     /// Writing a profile to the caller's writer failed.
     Write(io::Error),
 }
 
-#[cfg(feature = "http")]
 impl Error {
     pub(crate) fn config(setting: &str, reason: impl Into<String>) -> Error {
         Error::Config {
@@ -79,6 +86,11 @@ impl fmt::Display for Error {
                 "the system gives no memory for a profile (address space limit, overcommit, or number of \
                  mappings: vm.max_map_count); nothing is lost, try again, or raise that limit",
             ),
+            Error::DumpDir { path, reason } => write!(
+                f,
+                "cannot keep heap profiles in {}: {reason}",
+                path.display()
+            ),
             Error::Write(source) => write!(f, "cannot write the profile: {source}"),
         }
     }
@@ -99,6 +111,7 @@ impl std::error::Error for Error {
             Error::NotInstalled
             | Error::Exposed { .. }
             | Error::Config { .. }
+            | Error::DumpDir { .. }
             | Error::NoMemory => None,
         }
     }

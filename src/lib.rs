@@ -96,6 +96,11 @@ pub use limits::Limits;
 pub use profile::{AgeClass, HeapProfile, HeapRecord, HeapValues, ProfilerStats};
 pub use record::ExactCounts;
 pub use stats::{CgroupStats, MemStats, ProcessStats, mem_stats};
+pub use watch::{
+    BlackBox, BlackBoxBuilder, DEFAULT_DUMP_BYTES, DEFAULT_DUMPS_KEPT, DEFAULT_PRESSURE,
+    DEFAULT_SHARE_OF_LIMIT,
+};
+#[cfg(feature = "http")]
 pub use watch::{WatchOptions, watch};
 
 /// The default of [`ProfiledAllocator::sample_every`], Go's: one sample per 512 KiB allocated on average.

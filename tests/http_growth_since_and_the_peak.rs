@@ -134,7 +134,7 @@ fn http_growth_since_and_the_peak() {
     // What Go has nothing for asks for nothing.
     assert_eq!(get(addr, "/debug/pprof/goroutine?since=abc").status, 200);
     for name in ["leaks", "peakheap", "heap?since=1h"] {
-        assert_eq!(respond(&Request::head(&format!("/{name}"))).body, [0_u8; 0]);
+        assert_eq!(respond(&Request::head(format!("/{name}"))).body, [0_u8; 0]);
     }
 
     // A fork child keeps what is remembered, and its own watch when it is asked.

@@ -8,7 +8,8 @@ usage: leaky_service [--seconds N] [--leak-mb N]
   --seconds N   exit after N seconds (default: run until interrupted)
   --leak-mb N   leak N MiB in all, then only serve (default 384)
 
-  DEBUG_PPROF_ADDR   where the profiler listens (default 127.0.0.1:6060; port 0 picks a free one)";
+  DEBUG_PPROF_ADDR       where the profiler listens (default 127.0.0.1:6060; port 0 picks a free one)
+  DEBUG_PPROF_DUMP_DIR   where a heap profile is written before memory runs out";
 
 /// Half a minute of growth at the load generator's pace, and harmless on any machine that builds Rust.
 const DEFAULT_LEAK_MB: usize = 384;

@@ -31,6 +31,7 @@ mod listener;
 mod metrics;
 #[cfg(any(test, fuzzing))]
 mod offline;
+mod previous;
 mod profiles;
 mod query;
 mod request;

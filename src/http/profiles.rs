@@ -7,6 +7,7 @@ use super::delta;
 use super::duration;
 use super::labels::Labels;
 use super::limits::RouteLimits;
+use super::previous;
 use super::query::Query;
 use super::response::Response;
 use super::watched;
@@ -43,6 +44,9 @@ pub(super) fn answer(
     limits: &RouteLimits,
 ) -> Result<Response, Response> {
     let query = asked.query;
+    if matches!(source, Source::Memory(_)) && previous::is_wanted(query)? {
+        return previous::answer(name, query, asked.head_only);
+    }
     let length = delta::wanted(query, limits)?;
     if let Source::Memory(default) = source
         && let Some(age) = duration::wanted(query, "since")?

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use super::limits::DEFAULT_ADDR;
 use super::server::Server;
 use crate::error::Error;
+use crate::watch;
 
 /// The environment variable with the address for [`serve_from_env`].
 const ADDR_VARIABLE: &str = "DEBUG_PPROF_ADDR";
@@ -43,6 +44,7 @@ pub fn serve(addr: impl ToSocketAddrs) -> Result<SocketAddr, Error> {
 ///
 /// [`Error::Config`] if the value is no `host:port`, else as [`serve`].
 pub fn serve_from_env() -> Result<Option<SocketAddr>, Error> {
+    watch::start_from_environment();
     let Some(value) = env::var_os(ADDR_VARIABLE).filter(|value| !value.is_empty()) else {
         return Ok(None);
     };

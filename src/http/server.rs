@@ -55,6 +55,7 @@ impl Server {
 
     pub(super) fn start(listener: Listener, policy: Policy) -> Result<Server, Error> {
         profile::refresh_unwind_tables();
+        watch::start_from_environment();
         let policy = Arc::new(policy);
         let local_addr = listener.local_addr();
         let waker = listener.waker().map_err(Error::Thread)?;

@@ -1,5 +1,8 @@
 //! `HeapProfile`: the counts of every bucket at one moment, or their growth between two.
 
+#[cfg(feature = "http")]
+mod noted;
+
 use std::io::Write;
 use std::ops::{Add, Sub};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,6 +16,9 @@ use crate::pages::{self, PageVec};
 use crate::record::{self, Bucket, FoldedTotals, Suspended};
 use crate::scale;
 use crate::stack::places;
+
+#[cfg(feature = "http")]
+pub(crate) use self::noted::weight;
 use crate::stats::AllocatorView;
 
 /// The four values of a heap profile, in Go's order and with its meaning. In a profile of an interval they are growth
@@ -151,7 +157,7 @@ impl HeapRecord {
     }
 
     /// All there are now.
-    fn all() -> impl Iterator<Item = HeapRecord> {
+    pub(super) fn all() -> impl Iterator<Item = HeapRecord> {
         let folded = HeapRecord::of_totals(None, record::folded());
         let folded = (!folded.sampled.is_zero()).then_some(folded);
         folded
@@ -304,6 +310,10 @@ pub(crate) struct BucketCounts {
 pub(crate) enum Shape {
     /// Go's.
     Heap,
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "only the endpoint asks for leaks")
+    )]
     /// What has grown and is old: objects, bytes, bytes an hour, and all that is as old. One entry a stack, of objects of
     /// all sizes.
     Leaks,
@@ -421,94 +431,12 @@ impl HeapProfile {
         })
     }
 
-    /// The profile as it was at an earlier moment, of the counts that were noted then. None if the system has no memory
-    /// for it.
-    pub(crate) fn of_counts(
-        counts: impl Iterator<Item = BucketCounts>,
-        folded: (FoldedTotals, FoldedTotals),
-        rate: usize,
-        taken: Instant,
-    ) -> Option<HeapProfile> {
-        let folded = HeapRecord::of_totals(None, folded);
-        let records = counts.map(HeapRecord::of_counts).chain([folded]);
-        let records = records.filter(|record| !record.sampled.is_zero());
-        Self::of_records(records, Shape::Heap, rate, taken)
-    }
-
-    /// What grows, an entry for each stack: the bucket that stands for it, and its values in their order.
-    pub(crate) fn of_leaks(
-        leaks: impl Iterator<Item = (&'static Bucket, [i64; 4])>,
-        rate: usize,
-        duration: Duration,
-    ) -> Option<HeapProfile> {
-        let records = leaks.map(
-            |(bucket, [alloc_objects, alloc_space, inuse_objects, inuse_space])| {
-                let values = HeapValues {
-                    alloc_objects,
-                    alloc_space,
-                    inuse_objects,
-                    inuse_space,
-                };
-                HeapRecord {
-                    bucket: Some(bucket),
-                    age: None,
-                    sampled: values,
-                    estimate: values,
-                }
-            },
-        );
-        let profile = Self::of_records(records, Shape::Leaks, rate, Instant::now())?;
-        Some(HeapProfile {
-            duration: Some(duration),
-            ..profile
-        })
-    }
-
-    fn of_records(
-        records: impl Iterator<Item = HeapRecord>,
-        shape: Shape,
-        rate: usize,
-        taken: Instant,
-    ) -> Option<HeapProfile> {
-        let _own = Suspended::new();
-        if !pages::has_room(room_for_a_profile(Ages::default())) {
-            return None;
-        }
-        let mut records = PageVec::try_collect(records)?;
-        records.as_mut_slice().sort_unstable_by_key(HeapRecord::key);
-        Some(HeapProfile {
-            records,
-            rate,
-            // By the clock as it is now, in case that it was set meanwhile.
-            time: SystemTime::now()
-                .checked_sub(taken.elapsed())
-                .unwrap_or(SystemTime::UNIX_EPOCH),
-            taken,
-            duration: None,
-            ages: Ages::default(),
-            rest: None,
-            shape,
-            notes: Vec::new(),
-        })
-    }
-
-    /// With something that its reader should know.
-    pub(crate) fn with_note(mut self, note: String) -> HeapProfile {
-        self.notes.push(note);
-        self
-    }
-
     pub(crate) fn notes(&self) -> &[String] {
         &self.notes
     }
 
     pub(super) fn shape(&self) -> Shape {
         self.shape
-    }
-
-    /// When it was taken, by the clock that is never set.
-    pub(crate) fn taken(&self) -> Instant {
-        self.taken
     }
 
     /// None if the system has no memory for them.
@@ -677,24 +605,6 @@ fn stands_for(bucket: &Bucket, count: u64, rate: usize) -> (i64, i64) {
     }
 }
 
-/// Objects and bytes that each sample of a bucket stands for; the mean, where sizes are mixed.
-pub(crate) fn weight(bucket: &Bucket) -> (f64, f64) {
-    match bucket.size() {
-        Some(size) => {
-            let objects = scale::factor(size, bucket.rate());
-            (objects, size as f64 * objects)
-        }
-        None => {
-            let (allocs, _) = bucket.mixed_totals().unwrap_or_default();
-            let samples = allocs.samples.max(1) as f64;
-            (
-                allocs.objects as f64 / samples,
-                allocs.bytes as f64 / samples,
-            )
-        }
-    }
-}
-
 /// What the entries of a profile come to.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Summary {
@@ -712,7 +622,7 @@ impl Summary {
         record::sample_rate().map(summary).unwrap_or_default()
     }
 
-    fn of(records: impl Iterator<Item = HeapRecord>, sample_rate: usize) -> Self {
+    pub(super) fn of(records: impl Iterator<Item = HeapRecord>, sample_rate: usize) -> Self {
         let mut samples = 0;
         // Folded from 0: the sum of no floats is −0, which prints its sign.
         let (total, variance) = records.fold((HeapValues::default(), 0.0), |sum, record| {

@@ -15,6 +15,7 @@ mod encoder;
 mod frames;
 mod heap;
 mod interned;
+mod largest;
 mod loader;
 mod mappings;
 mod names;
@@ -31,13 +32,16 @@ mod profiler_stats;
     reason = "generated; see tests/generated_proto_is_fresh.rs"
 )]
 mod proto;
+mod raw;
 mod remembered;
+mod reread;
 mod rss;
 mod runtime_frames;
 mod segments;
 mod shims;
 mod sites;
 mod spool;
+#[cfg(feature = "http")]
 mod stack_names;
 mod status;
 mod symbol_cache;
@@ -61,14 +65,17 @@ pub(crate) use self::ages::Ages;
 pub(crate) use self::bare_thread::{BareThread, start_alone};
 #[cfg(feature = "http")]
 pub(crate) use self::empty::empty_pprof;
-pub(crate) use self::heap::{BucketCounts, Summary, weight};
+pub(crate) use self::heap::Summary;
 #[cfg(feature = "http")]
-pub(crate) use self::heap::{DefaultSampleType, PprofView};
+pub(crate) use self::heap::{BucketCounts, DefaultSampleType, PprofView, weight};
 pub use self::heap::{HeapProfile, HeapRecord, HeapValues};
+pub(crate) use self::largest::mib;
 pub(crate) use self::own_thread::on_own_thread;
-#[cfg(feature = "http")]
 pub(crate) use self::pieces::Pieces;
 pub use self::profiler_stats::ProfilerStats;
+pub(crate) use self::raw::{RAW_BYTES, RawProfile, Written};
+pub(crate) use self::reread::{Unreadable, reread};
+#[cfg(feature = "http")]
 pub(crate) use self::stack_names::{NamedFrame, stack_names};
 pub(crate) use self::status::Status;
 pub(crate) use self::unwind_tables::refresh as refresh_unwind_tables;
@@ -107,6 +114,12 @@ pub(crate) fn symbol_names(addresses: Vec<usize>, named: &mut (dyn FnMut(usize, 
         .linker_names(addresses, &mappings::Mappings::read(), named);
 }
 
+/// Bytes that are allocated now, estimated. Takes no memory.
+pub(crate) fn in_use_bytes() -> i64 {
+    let _own = Suspended::new();
+    heap::Summary::now().total.inuse_space
+}
+
 /// Runs `work` with sampling off on this thread: what the profiler allocates for itself is neither sampled nor
 /// counted towards the next sample. Frees of sampled blocks are still processed.
 pub(crate) fn without_sampling<R>(work: impl FnOnce() -> R) -> R {
@@ -114,6 +127,7 @@ pub(crate) fn without_sampling<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
+#[cfg(feature = "http")]
 /// Bytes that can still be allocated before a limit of the control group is hit; `u64::MAX` where there is none or, without
 /// the feature `symbolize`, always.
 pub(crate) fn memory_headroom() -> u64 {

@@ -39,7 +39,6 @@ impl Pieces {
         }
     }
 
-    #[cfg(feature = "http")]
     pub(crate) fn of(bytes: &[u8]) -> Self {
         let mut pieces = Self::default();
         pieces.add(bytes);

@@ -12,13 +12,14 @@ use super::pieces::Pieces;
 use super::profiler_stats::ProfilerStats;
 use super::proto;
 use super::sites::Site;
+use super::symbolizer;
 use super::symbols::Resolved;
 use super::tables::{Form, Tables};
 use super::{PROFILES, all_mappings};
-use crate::record::{self, Bucket};
+use crate::record;
 
 /// Go's sample types in Go's order. Tools open on the last unless the profile says otherwise.
-const SAMPLE_TYPES: [(&str, &str); 4] = [
+pub(super) const SAMPLE_TYPES: [(&str, &str); 4] = [
     ("alloc_objects", "count"),
     ("alloc_space", "bytes"),
     ("inuse_objects", "count"),
@@ -71,7 +72,9 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Pieces {
 /// Resolves the frames of `records`, or nothing if names are not wanted.
 pub(super) fn frames_of(records: &[&HeapRecord], mappings: &Mappings, symbolize: bool) -> Frames {
     let resolved = if symbolize {
-        PROFILES.symbols.resolve(sites(records, mappings), mappings)
+        PROFILES
+            .symbols
+            .resolve(sites(records, mappings), mappings, symbolizer::headroom)
     } else {
         Resolved::default()
     };
@@ -83,12 +86,18 @@ pub(super) fn frames_of(records: &[&HeapRecord], mappings: &Mappings, symbolize:
 }
 
 /// The same of buckets' stacks, with names.
-pub(super) fn frames_of_buckets(buckets: &[&'static Bucket], mappings: &Mappings) -> Frames {
+#[cfg(feature = "http")]
+pub(super) fn frames_of_buckets(
+    buckets: &[&'static record::Bucket],
+    mappings: &Mappings,
+) -> Frames {
     let sites = buckets
         .iter()
         .flat_map(|bucket| Site::of_stack(bucket.frames(), mappings));
     Frames {
-        resolved: PROFILES.symbols.resolve(sites, mappings),
+        resolved: PROFILES
+            .symbols
+            .resolve(sites, mappings, symbolizer::headroom),
         shims: PROFILES.shims.get(),
         pinned: mappings.pinned().collect(),
     }

@@ -92,11 +92,12 @@ impl Symbols {
 
     /// Resolves `addresses`, which may repeat. No lines for an address without symbols, in no file, or in a file that is
     /// not on disk as it was loaded; for none of them if the feature `symbolize` is off, or the system has no thread to
-    /// spare.
+    /// spare. `headroom` says how many bytes of memory that may take.
     pub(super) fn resolve(
         &self,
         addresses: impl Iterator<Item = Site>,
         mappings: &Mappings,
+        headroom: impl FnOnce() -> u64,
     ) -> Resolved {
         // Of a site that there is no memory for nothing is known.
         let mut seen = BySite::default();
@@ -118,7 +119,7 @@ impl Symbols {
         );
         let missing = missing.as_slice();
         if !missing.is_empty() {
-            let headroom = symbolizer::headroom();
+            let headroom = headroom();
             let mut spool = Spool::new();
             symbolizer::look_up(missing, headroom, &mut |nth, found, depth| {
                 spool.push(nth, &found, depth);

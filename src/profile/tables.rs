@@ -169,15 +169,19 @@ impl<'a> Tables<'a> {
 
     /// The location of a pseudo frame.
     pub(super) fn pseudo(&mut self, pseudo: Pseudo) -> u64 {
-        let address = pseudo.address();
-        let key = Site::nowhere(ReturnAddress(address as usize));
+        self.named(pseudo.address() as usize, pseudo.name())
+    }
+
+    /// The location of what is in no file that is mapped: by an address of its own, with this name.
+    pub(super) fn named(&mut self, address: usize, name: &str) -> u64 {
+        let key = Site::nowhere(ReturnAddress(address));
         if let Some(id) = self.locations.get(key) {
             return *id;
         }
-        let function_id = self.function(pseudo.name(), "");
+        let function_id = self.function(name, "");
         self.add(
             key,
-            address,
+            address as u64,
             0,
             vec![proto::Line {
                 function_id,

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::growth::shown;
 use super::history::{HISTORY, address, all_buckets};
 use super::ring::Moment;
-use super::shown;
 use super::trend::{PARTS, Seen, Trend, comes_and_goes, trend};
 use crate::error::Error;
 use crate::pages::PageVec;

@@ -1,148 +1,80 @@
 //! What keeps watch over time: a thread that does something only when it is due, and what it remembers.
 //!
 //! ```text
-//! thread ─▶ history (ring of snapshots, peak) ◀─ since, peak, leaks ◀─ http
+//! thread ─▶ history (ring of snapshots, peak) ◀─ growth (since, peak, leaks) ◀─ http
+//!        └▶ black_box ─▶ dumps
 //! ```
 //!
 //! The room asks `profile` and `record` for counts, outside malloc, and knows no socket.
 
+mod black_box;
 mod fork_lock;
+#[cfg(feature = "http")]
+mod growth;
+#[cfg(feature = "http")]
 mod history;
+#[cfg(feature = "http")]
 mod leaks;
+#[cfg(feature = "http")]
 mod options;
+#[cfg(feature = "http")]
 mod ring;
+#[cfg(feature = "http")]
 mod snapshot;
 mod thread;
+#[cfg(feature = "http")]
 mod trend;
 
-use std::time::{Duration, Instant};
-
-use self::history::HISTORY;
+pub use self::black_box::{
+    BlackBox, BlackBoxBuilder, DEFAULT_DUMP_BYTES, DEFAULT_DUMPS_KEPT, DEFAULT_PRESSURE,
+    DEFAULT_SHARE_OF_LIMIT,
+};
+#[cfg(feature = "http")]
+pub(crate) use self::black_box::{NoPrevious, previous_heap, start_from_environment};
+#[cfg(feature = "http")]
+pub use self::growth::watch;
+#[cfg(feature = "http")]
+pub(crate) use self::growth::{leaks, peak, set, since};
+#[cfg(feature = "http")]
 pub use self::options::WatchOptions;
 pub(crate) use self::thread::Hold as WatchHold;
 use self::thread::{Task, Watcher};
-use crate::error::Error;
-use crate::profile::{HeapProfile, without_sampling};
 
 /// All tasks of the watcher's thread, each with a number of its own: what it is woken by.
-const TASKS: [Task; 2] = [
+const TASKS: &[Task] = &[
+    Task {
+        run: black_box::run,
+    },
+    #[cfg(feature = "http")]
     Task {
         run: history::snapshot,
     },
+    #[cfg(feature = "http")]
     Task {
         run: history::look_for_peak,
     },
 ];
+const BLACK_BOX: usize = 0;
 
 /// One per process: there is one thread that watches.
-static WATCHER: Watcher = Watcher::new(&TASKS);
+static WATCHER: Watcher = Watcher::new(TASKS);
 
 /// Starts the thread unless it runs, and keeps it going until the hold is dropped.
 pub(crate) fn hold() -> WatchHold {
     WATCHER.hold()
 }
 
-/// Has the `nth` task run at once. For signal handlers too.
-pub(crate) fn wake(nth: usize) {
-    WATCHER.wake(nth);
-}
-
-/// Watches the process from now on, as [`http::Server`](crate::http::Server) does while it runs: takes a snapshot of the
-/// counts each period, and looks for a new peak sixty times a period. Called again it changes the options; another period
-/// begins a new history.
-///
-/// Cost: one thread that sleeps, 50 ns a bucket for each look, and the history's memory.
-///
-/// # Errors
-/// [`Error::Config`] for a period under a millisecond; [`Error::Thread`] if there is no thread to be had.
-pub fn watch(options: WatchOptions) -> Result<(), Error> {
-    without_sampling(|| set(options))?;
+/// Starts the thread unless it runs, and keeps it going as long as the process.
+fn hold_for_good() -> std::io::Result<()> {
+    let hold = hold();
     if !WATCHER.start() {
-        std::mem::forget(hold());
+        return Err(std::io::ErrorKind::OutOfMemory.into());
     }
-    if WATCHER.start() {
-        return Ok(());
-    }
-    Err(Error::Thread(std::io::ErrorKind::WouldBlock.into()))
-}
-
-/// Takes options over, for who keeps the thread going otherwise.
-pub(crate) fn set(options: WatchOptions) -> Result<(), Error> {
-    if options.period < Duration::from_millis(1) {
-        return Err(Error::Config {
-            setting: "period".to_owned(),
-            reason: format!(
-                "{:?} is too short; use a millisecond or more",
-                options.period
-            ),
-        });
-    }
-    HISTORY.lock().set(options);
-    for nth in 0..TASKS.len() {
-        wake(nth);
-    }
+    std::mem::forget(hold);
     Ok(())
 }
 
-/// Where no server keeps watch, whoever asks first begins it, for good.
-fn ensure() {
-    if !WATCHER.start() {
-        std::mem::forget(hold());
-    }
-}
-
-/// The growth since `age` ago: since the youngest snapshot that is at least as old or, where the watch is younger, since
-/// its beginning. A note says which. `None` if the watch has only just begun.
-pub(crate) fn since(age: Duration) -> Result<Option<HeapProfile>, Error> {
-    ensure();
-    let Some(grown) = history::since(age)? else {
-        return Ok(None);
-    };
-    let real = grown.duration().unwrap_or_default();
-    let note = if real < age {
-        format!(
-            "growth in {}, since the watch began: {} ago it had not",
-            shown(real),
-            shown(age)
-        )
-    } else {
-        format!(
-            "growth in {}: since the snapshot nearest to {} ago",
-            shown(real),
-            shown(age)
-        )
-    };
-    Ok(Some(grown.with_note(note)))
-}
-
-/// The profile at the highest in-use so far; `None` if the watch has only just begun.
-pub(crate) fn peak() -> Result<Option<HeapProfile>, Error> {
-    ensure();
-    let Some(peak) = history::peak()? else {
-        return Ok(None);
-    };
-    let ago = Instant::now().saturating_duration_since(peak.taken());
-    let note = format!(
-        "the highest in-use that was seen, {} bytes, {} ago; looked for each second, so shorter peaks may be missing",
-        peak.total().inuse_space,
-        shown(ago)
-    );
-    Ok(Some(peak.with_note(note)))
-}
-
-/// What leaks, in any of the windows that the history has, or in the one that began so long ago.
-pub(crate) fn leaks(since: Option<Duration>) -> Result<leaks::Leaks, Error> {
-    ensure();
-    leaks::find(since)
-}
-
-/// A span as people say it: its two largest units.
-fn shown(span: Duration) -> String {
-    let seconds = span.as_secs();
-    match seconds {
-        0 => format!("{}ms", span.as_millis()),
-        ..60 => format!("{seconds}s"),
-        ..3600 => format!("{}m{}s", seconds / 60, seconds % 60),
-        _ => format!("{}h{}m", seconds / 3600, seconds / 60 % 60),
-    }
+/// Has the black box look at once. For signal handlers too.
+fn wake_black_box() {
+    WATCHER.wake(BLACK_BOX);
 }

@@ -287,7 +287,7 @@ mod tests {
         for _ in 0..200_000 {
             let count = random.below(12);
             let text: String = (0..count)
-                .filter_map(|_| PIECES.get(random.below(20) as usize))
+                .filter_map(|_| PIECES.get(random.below(20)))
                 .copied()
                 .collect();
             let parts = of(&text).and_then(split);

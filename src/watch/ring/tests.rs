@@ -67,7 +67,7 @@ fn snapshots_are_what_they_were_however_many_went() {
     for _ in 0..2 * 24 * 60 {
         for counts in &mut counts {
             // A third of the buckets come late, some never do anything.
-            if random.next() % 5 == 0 && (tick > 100 || counts.bucket % 3 > 0) {
+            if random.next().is_multiple_of(5) && (tick > 100 || counts.bucket % 3 > 0) {
                 counts.allocs += random.next() % 300;
                 counts.inuse = random.next() % (counts.allocs + 1);
             }
@@ -80,7 +80,7 @@ fn snapshots_are_what_they_were_however_many_went() {
         if tick % 97 == 0 || tick < 130 {
             assert_eq!(all(&ring, &addresses), model, "{tick}");
         }
-        tick += 1 + u64::from(random.next() % 50 == 0) * (random.next() % 30);
+        tick += 1 + u64::from(random.next().is_multiple_of(50)) * (random.next() % 30);
     }
     let count = model.len() as u64;
     assert!(count <= FINE + OLDEST / COARSE_STEP + 1, "{count}");

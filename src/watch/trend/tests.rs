@@ -81,7 +81,7 @@ fn a_steady_leak_is_one() {
 /// The bytes are those of the survivors: 105 of them, give or take five standard errors of 1 000 runs' mean.
 #[test]
 fn its_bytes_are_unbiased() {
-    let mut random = SplitMix::new(0x00b1_7e5);
+    let mut random = SplitMix::new(0x000b_17e5);
     let (mut sum, mut count) = (0.0, 0.0);
     for _ in 0..RUNS {
         if let Trend::Leaks { bytes } = judged(
@@ -120,7 +120,9 @@ fn chance_passes_no_more_often_than_stated() {
     let mut random = SplitMix::new(0xc4a2);
     let alarms = (0..20_000).filter(|_| {
         let objects = 4 + random.next() % 60;
-        let survived = (0..objects).filter(|_| random.next() % 2 == 0).count() as f64;
+        let survived = (0..objects)
+            .filter(|_| random.next().is_multiple_of(2))
+            .count() as f64;
         let q = survived / objects as f64;
         q > 0.5 && objects as f64 * surprise(q) >= 100_f64.ln()
     });

@@ -36,6 +36,8 @@ pub(crate) fn unmap(start: NonNull<u8>, bytes: usize) {
 
 /// Whether the system would give as much now. For work that ends the process if it finds out half-way.
 pub(crate) fn has_room(bytes: usize) -> bool {
+    // There is no mapping of no bytes.
+    let bytes = bytes.max(1);
     let room = map(bytes);
     room.is_some_and(|start| {
         unmap(start, bytes);

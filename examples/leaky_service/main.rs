@@ -48,6 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), String> {
+    debug_pprof::watch(options.watch).map_err(|e| e.to_string())?;
     let addr = options.profiler.as_str();
     let profiler = debug_pprof::serve(addr).map_err(|e| format!("no profiler on {addr:?}: {e}"))?;
     let service = Arc::new(Service::new(LeakCap::new(options.leak_bytes)));

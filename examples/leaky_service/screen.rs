@@ -51,6 +51,9 @@ impl Screen {
 {bold}What grew in five seconds?{plain}
   go tool pprof -top -seconds 5 {url}/heap
 
+{bold}Is it a leak?{plain}
+  curl {url}/leaks?debug=1
+
 "
         ));
     }

@@ -397,7 +397,7 @@ impl fmt::Display for Leaks {
                 shown(leak.young),
                 shown(leak.oldest)
             )?;
-            for frame in &stack.frames {
+            for frame in without_foreign_root(&stack.frames) {
                 writeln!(f, "      {}", text(frame))?;
             }
         }
@@ -438,18 +438,31 @@ fn text(frame: &NamedFrame) -> String {
     }
 }
 
-/// The innermost frame that is neither the standard library's nor a dependency's; the leaf if all are.
+/// Whether a frame is the standard library's, libc's or a dependency's.
+fn is_foreign(frame: &NamedFrame) -> bool {
+    [
+        "/rustc/",
+        "/.cargo/registry/",
+        "/.cargo/git/",
+        "/library/",
+        "./nptl/",
+        "../sysdeps/",
+    ]
+    .iter()
+    .any(|path| frame.place.contains(path))
+        || frame.place.is_empty()
+}
+
+/// The innermost frame that is the program's own; the leaf if none is.
 fn user_line(stack: &[NamedFrame]) -> Option<&NamedFrame> {
-    let is_foreign = |frame: &&NamedFrame| {
-        ["/rustc/", "/.cargo/registry/", "/.cargo/git/", "/library/"]
-            .iter()
-            .any(|path| frame.place.contains(path))
-            || frame.place.is_empty()
-    };
-    stack
-        .iter()
-        .find(|frame| !is_foreign(frame))
-        .or(stack.first())
+    let own = stack.iter().find(|frame| !is_foreign(frame));
+    own.or(stack.first())
+}
+
+/// Up to the outermost frame that is the program's own: how threads begin is the same in all stacks. All of it if none is.
+fn without_foreign_root(stack: &[NamedFrame]) -> &[NamedFrame] {
+    let own = stack.iter().rposition(|frame| !is_foreign(frame));
+    own.and_then(|last| stack.get(..=last)).unwrap_or(stack)
 }
 
 /// Bytes as people say them.

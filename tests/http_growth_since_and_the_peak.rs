@@ -1,5 +1,5 @@
 //! `heap?since=` is the growth since the nearest snapshot that is at least as old, or the oldest, and says which;
-//! `/peakheap` is what was in use at the most. Exact at rate 1.
+//! `/peakheap` is what was in use at the most; and fork children answer too.
 #![cfg(all(feature = "http", feature = "symbolize"))]
 
 mod fork_child;
@@ -8,17 +8,21 @@ mod local_server;
 
 use std::hint::black_box;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use debug_pprof::http::Request;
 use debug_pprof::{ProfiledAllocator, WatchOptions};
-use fork_child::{End, ask};
+use fork_child::{Child, End, ask};
 use http_client::validator::{Expect, Kind, Profile, assert_valid};
 use http_client::{get, respond};
 
+/// Each of the test's blocks is 64 times as large or more: all are sampled, and as exact as at rate 1.
+const RATE: usize = 64 << 10;
+
 #[global_allocator]
-static ALLOC: ProfiledAllocator = ProfiledAllocator::system().sample_every(1);
+static ALLOC: ProfiledAllocator = ProfiledAllocator::system().sample_every(RATE);
 
 const PERIOD: Duration = Duration::from_millis(50);
 const MIB: usize = 1 << 20;
@@ -137,14 +141,36 @@ fn http_growth_since_and_the_peak() {
         assert_eq!(respond(&Request::head(format!("/{name}"))).body, [0_u8; 0]);
     }
 
-    // A fork child keeps what is remembered, and its own watch when it is asked.
+    fork_children_answer();
+}
+
+/// A fork child keeps what is remembered, and its own watch when it is asked; and the options even if it was forked while
+/// the history was in use, which it then begins anew.
+fn fork_children_answer() {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let threads = || std::fs::read_dir("/proc/self/task").expect("/proc").count();
     let goes_on = || {
-        let threads = || std::fs::read_dir("/proc/self/task").expect("/proc").count();
         let alone = threads() == 1;
         let peak = respond(&Request::get("/peakheap"));
-        alone && peak.status == 200 && threads() > 1
+        let is_watched = threads() > 1;
+        // At the default period, which would be lost options, for ten minutes.
+        while respond(&Request::get("/leaks?debug=1"))
+            .text()
+            .starts_with("too early")
+        {
+            thread::sleep(PERIOD);
+        }
+        alone && is_watched && peak.status == 200
     };
-    for _ in 0..5 {
-        assert_eq!(ask(60, goes_on).end(), End::Yes);
-    }
+    // A failure ends it with the process.
+    let load = thread::spawn(|| {
+        while !STOP.load(Ordering::Relaxed) {
+            respond(&Request::get("/leaks?symbolize=0"));
+        }
+    });
+    let children: Vec<_> = (0..20).map(|_| ask(60, goes_on)).collect();
+    STOP.store(true, Ordering::Relaxed);
+    let ends: Vec<End> = children.into_iter().map(Child::end).collect();
+    assert!(ends.iter().all(|end| *end == End::Yes), "{ends:?}");
+    load.join().expect("no panic");
 }

@@ -68,7 +68,7 @@ pub(super) fn answer(name: &str, what: Watched, asked: &Asked<'_>) -> Result<Res
     }
     match what {
         Watched::Peak => {
-            let peak = found(watch::peak())?;
+            let peak = watch::peak().map_err(failed)?;
             Ok(match is_text {
                 true => Response::text(peak.to_text(labels.of_type)),
                 false => {

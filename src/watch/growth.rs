@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::history::{self, HISTORY};
+use super::history;
 use super::leaks::{Leaks, find};
 use super::options::WatchOptions;
 use super::{TASKS, WATCHER, hold_for_good};
@@ -33,7 +33,7 @@ pub(crate) fn set(options: WatchOptions) -> Result<(), Error> {
             ),
         });
     }
-    HISTORY.lock().set(options);
+    history::set(options);
     for nth in 0..TASKS.len() {
         WATCHER.wake(nth);
     }
@@ -72,19 +72,17 @@ pub(crate) fn since(age: Duration) -> Result<Option<HeapProfile>, Error> {
     Ok(Some(grown.with_note(note)))
 }
 
-/// The profile at the highest in-use so far; `None` if the watch has only just begun.
-pub(crate) fn peak() -> Result<Option<HeapProfile>, Error> {
+/// The profile at the highest in-use so far.
+pub(crate) fn peak() -> Result<HeapProfile, Error> {
     ensure();
-    let Some(peak) = history::peak()? else {
-        return Ok(None);
-    };
+    let peak = history::peak()?;
     let ago = Instant::now().saturating_duration_since(peak.taken());
     let note = format!(
         "the highest in-use that was seen, {} bytes, {} ago; looked for each second, so shorter peaks may be missing",
         peak.total().inuse_space,
         shown(ago)
     );
-    Ok(Some(peak.with_note(note)))
+    Ok(peak.with_note(note))
 }
 
 /// What leaks, in any of the windows that the history has, or in the one that began so long ago.

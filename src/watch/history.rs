@@ -1,5 +1,6 @@
 //! What is remembered: the ring, and the peak. And the tasks that keep them.
 
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::fork_lock::ForkLock;
@@ -22,13 +23,33 @@ const PEAK_CHECKS: u32 = 60;
 
 pub(super) static HISTORY: ForkLock<History> = ForkLock::new(History::new(), History::new);
 
+/// Not in the history, which is locked for as long as a snapshot is added: a child that is forked meanwhile begins a new one.
+static PEAK: ForkLock<Option<Peak>> = ForkLock::new(None, || None);
+
+/// The options, under no lock: a fork child keeps them whatever the parent was about.
+static PERIOD: AtomicU64 = AtomicU64::new(nanos(WatchOptions::DEFAULT.period));
+static HISTORY_BYTES: AtomicUsize = AtomicUsize::new(WatchOptions::DEFAULT.history_bytes);
+
+/// At most five hundred years.
+const fn nanos(period: Duration) -> u64 {
+    let nanos = period.as_nanos();
+    if nanos < u64::MAX as u128 {
+        nanos as u64
+    } else {
+        u64::MAX
+    }
+}
+
+/// Time between two snapshots.
+pub(super) fn period() -> Duration {
+    Duration::from_nanos(PERIOD.load(Ordering::Relaxed))
+}
+
 #[derive(Debug)]
 pub(super) struct History {
     pub(super) ring: Ring,
-    pub(super) options: WatchOptions,
     /// When the ring's first tick was.
     began: Option<Instant>,
-    peak: Option<Peak>,
 }
 
 #[derive(Debug)]
@@ -43,20 +64,20 @@ impl History {
     const fn new() -> Self {
         Self {
             ring: Ring::new(),
-            options: WatchOptions::DEFAULT,
             began: None,
-            peak: None,
         }
     }
+}
 
-    /// Another period begins a new history.
-    pub(super) fn set(&mut self, options: WatchOptions) {
-        if options.period != self.options.period {
-            self.ring.clear();
-            self.began = None;
-        }
-        self.options = options;
+/// Another period begins a new history.
+pub(super) fn set(options: WatchOptions) {
+    // Under the lock: a snapshot's tick is of one period.
+    let mut history = HISTORY.lock();
+    let period = nanos(options.period);
+    if PERIOD.swap(period, Ordering::Relaxed) != period {
+        *history = History::new();
     }
+    HISTORY_BYTES.store(options.history_bytes, Ordering::Relaxed);
 }
 
 /// All buckets, in the order of their addresses.
@@ -103,10 +124,10 @@ pub(super) fn snapshot() -> Option<Instant> {
     let counts = take();
     let taken = Instant::now();
     let mut history = HISTORY.lock();
-    let period = history.options.period;
+    let period = period();
     let began = *history.began.get_or_insert(taken);
     let ticks = (taken - began).as_secs_f64() / period.as_secs_f64();
-    let max_bytes = history.options.history_bytes;
+    let max_bytes = HISTORY_BYTES.load(Ordering::Relaxed);
     if let Some(counts) = counts {
         let moment = moment(taken, ticks.round() as u64, rate);
         // Without memory it is tried again a period later.
@@ -119,23 +140,24 @@ pub(super) fn snapshot() -> Option<Instant> {
 pub(super) fn look_for_peak() -> Option<Instant> {
     let rate = record::sample_rate()?;
     let now = Instant::now();
-    let (period, last) = {
-        let history = HISTORY.lock();
-        (
-            history.options.period,
-            history.peak.as_ref().map(|peak| peak.inuse),
-        )
-    };
     let inuse = Summary::now().total.inuse_space;
-    let is_higher = last.is_none_or(|last| inuse > last + (last / PEAK_STEP).max(PEAK_MIN_STEP));
-    if is_higher && let Some(counts) = take() {
-        HISTORY.lock().peak = Some(Peak {
-            moment: moment(Instant::now(), 0, rate),
-            counts,
-            inuse,
-        });
+    let is_higher = |peak: &Option<Peak>| {
+        let last = peak.as_ref().map(|peak| peak.inuse);
+        last.is_none_or(|last| inuse > last + (last / PEAK_STEP).max(PEAK_MIN_STEP))
+    };
+    let is_new = is_higher(&PEAK.lock());
+    if is_new && let Some(counts) = take() {
+        let mut peak = PEAK.lock();
+        // Who asks first looks too: another may have been faster.
+        if is_higher(&peak) {
+            *peak = Some(Peak {
+                moment: moment(Instant::now(), 0, rate),
+                counts,
+                inuse,
+            });
+        }
     }
-    now.checked_add((period / PEAK_CHECKS).max(Duration::from_millis(1)))
+    now.checked_add((period() / PEAK_CHECKS).max(Duration::from_millis(1)))
 }
 
 /// The growth since the youngest snapshot that is at least `age` old, or since the oldest; `None` if there is none yet.
@@ -169,14 +191,17 @@ pub(super) fn since(age: Duration) -> Result<Option<HeapProfile>, Error> {
     Ok(Some(now.since(&earlier)))
 }
 
-/// The profile at the peak; `None` before the first look.
-pub(super) fn peak() -> Result<Option<HeapProfile>, Error> {
+/// The profile at the peak. Before the first look that is now.
+pub(super) fn peak() -> Result<HeapProfile, Error> {
     record::sample_rate().ok_or(Error::NotInstalled)?;
+    let is_known = PEAK.lock().is_some();
+    if !is_known {
+        look_for_peak();
+    }
     let buckets = all_buckets().ok_or(Error::NoMemory)?;
-    let history = HISTORY.lock();
-    let Some(peak) = &history.peak else {
-        return Ok(None);
-    };
+    let peak = PEAK.lock();
+    // Not there for want of memory.
+    let peak = peak.as_ref().ok_or(Error::NoMemory)?;
     let mut buckets = buckets.as_slice().iter().peekable();
     // Both in the order of addresses, and there is no bucket in it that there is not now.
     let counts = super::snapshot::Reader::new(peak.counts.as_slice()).filter_map(|counts| {
@@ -192,7 +217,5 @@ pub(super) fn peak() -> Result<Option<HeapProfile>, Error> {
         })
     });
     let moment = peak.moment;
-    HeapProfile::of_counts(counts, moment.folded, moment.rate, moment.taken)
-        .map(Some)
-        .ok_or(Error::NoMemory)
+    HeapProfile::of_counts(counts, moment.folded, moment.rate, moment.taken).ok_or(Error::NoMemory)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::growth::shown;
-use super::history::{HISTORY, address, all_buckets};
+use super::history::{HISTORY, address, all_buckets, period};
 use super::ring::Moment;
 use super::trend::{PARTS, Seen, Trend, comes_and_goes, trend};
 use crate::error::Error;
@@ -78,7 +78,7 @@ pub(super) fn find(since: Option<Duration>) -> Result<Leaks, Error> {
     let live = live(addresses.as_slice()).ok_or(Error::NoMemory)?;
     let stacks = stacks(buckets).ok_or(Error::NoMemory)?;
     let history = HISTORY.lock();
-    let period = history.options.period;
+    let period = period();
     let age = |moment: Moment| now.saturating_duration_since(moment.taken);
     let watched = history.ring.moments().next().map_or(Duration::ZERO, age);
     let mut found = Leaks {

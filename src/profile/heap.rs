@@ -250,7 +250,8 @@ impl HeapRecord {
         self.age
     }
 
-    /// The call stack as return addresses, leaf first; empty if a limit has folded it away.
+    /// The call stack as return addresses, leaf first; empty if a limit has folded it away. Of what a signal handler
+    /// interrupted, one past the address of the instruction, so that the code is at each of them less one.
     pub fn stack(&self) -> impl Iterator<Item = usize> {
         self.bucket
             .into_iter()

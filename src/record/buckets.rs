@@ -27,7 +27,7 @@ use super::shared::{AtomicPtr, AtomicU64, AtomicUsize, IN_MODEL, Ordering};
 use crate::stack::{ReturnAddress, Stack, mix};
 
 /// Chain heads: 128 KiB of zero pages, of which a page is touched when one of its 512 chains gets a bucket. At the
-/// default limit of 65 536 buckets a chain has four on average; half as many heads would double that.
+/// default limit of 65 536 buckets a chain has four on average; half as many heads would double that. A power of two.
 const HEADS: usize = if IN_MODEL { 1 } else { 1 << 14 };
 
 /// What stands for the size of a bucket of mixed sizes. No `Layout` is as large.
@@ -208,7 +208,7 @@ impl Buckets {
         limit: usize,
     ) -> Result<&Bucket, NoRoom> {
         let hash = hash(&key);
-        let Some(head) = self.heads.get(hash as usize % HEADS) else {
+        let Some(head) = self.heads.get(hash as usize & (HEADS - 1)) else {
             return Err(NoRoom::Limit);
         };
         // Acquire pairs with the Release of the push below: who sees a bucket sees its key and frames.
@@ -339,7 +339,8 @@ fn hash(key: &Key<'_>) -> u64 {
     hash ^ (hash >> 32)
 }
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod models;
 #[cfg(test)]
 mod tests;

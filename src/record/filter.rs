@@ -51,15 +51,17 @@ const ALIGN: usize = 64;
 
 /// What frees ask before there is a record: two counters that are 0 for ever.
 #[repr(align(64))]
-struct NoRecords([u8; 2 * ALIGN]);
-const NO_RECORDS: &NoRecords = &NoRecords([0; 2 * ALIGN]);
+struct NoRecords([AtomicU8; 2 * ALIGN]);
+/// No state, for nothing is ever written to it: a static because what is read as atomics must be atomics, and a constant may
+/// hold none.
+static NO_RECORDS: NoRecords = NoRecords([const { AtomicU8::new(0) }; 2 * ALIGN]);
 const NO_RECORDS_SHIFT: usize = 31;
 
 impl Filter {
     pub(crate) const fn new() -> Self {
-        let counters = ptr::from_ref(&NO_RECORDS.0).cast::<AtomicU8>();
+        let counters = NO_RECORDS.0.as_ptr().cast_mut();
         Self {
-            readable: AtomicPtr::new(counters.cast_mut().wrapping_add(NO_RECORDS_SHIFT)),
+            readable: AtomicPtr::new(counters.wrapping_add(NO_RECORDS_SHIFT)),
             newest: AtomicUsize::new(0),
             levels: [const { AtomicPtr::new(ptr::null_mut()) }; LEVELS],
         }

@@ -97,7 +97,8 @@ impl Folded {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod models;
 #[cfg(test)]
 mod tests;

@@ -132,7 +132,8 @@ fn take(free: &Line<AtomicIsize>) -> bool {
     false
 }
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod models;
 #[cfg(test)]
 mod tests;

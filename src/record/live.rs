@@ -245,7 +245,8 @@ impl Live {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod models;
 #[cfg(test)]
 mod tests;

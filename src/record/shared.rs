@@ -4,7 +4,8 @@
 //! In tests under `--cfg loom` they are a model's: what threads do with them is then tried in all orders, or in many. A
 //! program that depends on this crate and is itself built so gets the real ones.
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 pub(super) mod model;
 
 #[cfg(not(all(test, loom)))]

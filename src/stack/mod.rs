@@ -28,7 +28,9 @@ pub(crate) use self::elf::{Headers, Memory};
 pub(crate) use self::loader_lock::Changes;
 pub(crate) use self::module::{ModuleMark, pinned_addresses, places};
 
-/// An address that a call will return to: one past the call instruction, so the call itself is at this − 1.
+/// An address that a call will return to: one past the call instruction, so the call itself is at this − 1. Of a frame that
+/// was interrupted, one past the address of the instruction that was next: that may be the first of its function, and the
+/// address before it another's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub(crate) struct ReturnAddress(pub(crate) usize);
@@ -44,6 +46,11 @@ impl ReturnAddress {
     /// An address inside the call instruction: what a line table is asked for and what a profile writes.
     pub(crate) fn call(self) -> usize {
         self.0.saturating_sub(1)
+    }
+
+    /// The same of the instruction at `pc` that was interrupted.
+    pub(crate) fn of_interrupted(pc: usize) -> Self {
+        Self(pc.wrapping_add(1))
     }
 
     /// Whether a program may have code there: not in the first page, nor in the kernel's half, where marks are.

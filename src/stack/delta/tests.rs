@@ -191,6 +191,16 @@ core::arch::global_asm!(
     ".cfi_def_cfa rsp, 8",
     "ret",
     ".cfi_endproc",
+    // A function that ends right before one whose first instruction is interrupted.
+    "ends_before:",
+    ".cfi_startproc",
+    "call rdi",
+    ".cfi_endproc",
+    "interrupted_at_once:",
+    ".cfi_startproc",
+    "ud2",
+    "ret",
+    ".cfi_endproc",
     // Its frame pointer is garbage, and its unwind data believes it.
     "with_a_garbage_frame_pointer:",
     ".cfi_startproc",
@@ -212,6 +222,7 @@ type Callback = unsafe extern "C" fn(*mut c_void);
 unsafe extern "C" {
     fn marked_as_a_signals(call: Callback, with: *mut c_void);
     fn on_another_stack(call: Callback, with: *mut c_void, end: *mut u8);
+    fn interrupted_at_once();
     fn with_a_garbage_frame_pointer(call: Callback, with: *mut c_void, frame_pointer: usize);
 }
 
@@ -220,6 +231,34 @@ fn an_ordinary_frame_that_is_marked_as_a_signals_is_followed() {
     let delta = refreshed();
     // SAFETY: calls back once with the tables.
     unsafe { marked_as_a_signals(compare_here, ptr::from_ref(delta).cast_mut().cast()) };
+}
+
+#[test]
+fn what_was_interrupted_at_its_first_instruction_is_found_there() {
+    extern "C" fn on_signal(_: c_int, _: *mut libc::siginfo_t, context: *mut libc::ucontext_t) {
+        let marker = 0_u8;
+        let (tables, backtrace) = both(&INTERRUPTED, OwnFrame::of(&marker), Limits::MAX_DEPTH);
+        assert_eq!(tables.frames(), backtrace.frames());
+        let first = interrupted_at_once as unsafe extern "C" fn() as usize;
+        let calls: Vec<_> = tables.frames().iter().map(|frame| frame.call()).collect();
+        assert!(calls.contains(&first), "{first:x}: {calls:x?}");
+        // SAFETY: the kernel's, for this handler.
+        let registers = unsafe { &mut (*context).uc_mcontext.gregs };
+        // Past the instruction, of two bytes.
+        registers[libc::REG_RIP as usize] += 2;
+    }
+    static INTERRUPTED: Delta = Delta::new();
+    INTERRUPTED.refresh();
+    // SAFETY: all zeros is a valid sigaction.
+    let mut action: libc::sigaction = unsafe { core::mem::zeroed() };
+    let handler = on_signal as extern "C" fn(c_int, *mut libc::siginfo_t, *mut libc::ucontext_t);
+    action.sa_sigaction = handler as usize;
+    action.sa_flags = libc::SA_SIGINFO;
+    // SAFETY: a valid handler, for a signal that nothing else here causes.
+    let set = unsafe { libc::sigaction(libc::SIGILL, &raw const action, ptr::null_mut()) };
+    assert_eq!(set, 0);
+    // SAFETY: the handler goes on behind the instruction that causes the signal.
+    unsafe { interrupted_at_once() };
 }
 
 #[test]

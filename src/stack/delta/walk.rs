@@ -96,9 +96,8 @@ impl Delta {
                 Step::Frame(frame) => caller(registers, &frame, &mut memory),
                 Step::Signal => interrupted(registers.sp, &mut memory),
                 Step::Unsupported | Step::Wide(_) => {
-                    let at = (pc, registers.pc);
                     let frame = (registers.sp, registers.fp);
-                    let is_found = self.by_expression(at, frame, &mut memory, &mut met);
+                    let is_found = self.by_expression(pc, frame, &mut memory, &mut met);
                     // Word by word: see `caller`.
                     let Registers { pc, sp, fp } = met.caller;
                     is_found.then_some(Registers { pc, sp, fp })
@@ -114,8 +113,8 @@ impl Delta {
                 is_stopped = next.pc != 0;
                 break;
             }
+            // Of what a signal interrupted, `interrupted` has made what a call would have left.
             let is_interrupt = match step {
-                Step::Signal => true,
                 Step::Frame(frame) => frame.is_interrupt,
                 _ => false,
             };
@@ -249,20 +248,21 @@ impl Delta {
         }
     }
 
-    /// Whether there is a caller of a frame that a table cannot describe: `met.caller`. The code is looked up at the first
-    /// of `at`, the second is the program counter, and `frame` its stack pointer and its frame pointer: in pairs, which are
-    /// passed in processor registers where all three would be passed by address. See `caller`.
+    /// Whether there is a caller of a frame that a table cannot describe: `met.caller`. `pc` is where its code is looked up,
+    /// and what expressions have for the program counter: those that ask are of stubs that call nothing, so it is where they
+    /// were interrupted. `frame` is its stack pointer and its frame pointer: as a pair, which is passed in processor registers
+    /// where all three would be passed by address. See `caller`.
     #[cold]
     #[inline(never)]
     fn by_expression(
         &self,
-        at: (usize, usize),
+        pc: usize,
         frame: (usize, usize),
         memory: &mut Memory<'_>,
         met: &mut Met<'_>,
     ) -> bool {
-        let (pc, (sp, fp)) = (at.1, frame);
-        let caller = self.caller_by_expression(at.0, Registers { pc, sp, fp }, memory, met);
+        let (sp, fp) = frame;
+        let caller = self.caller_by_expression(Registers { pc, sp, fp }, memory, met);
         if let Some(caller) = caller {
             met.caller = caller;
         }
@@ -271,11 +271,11 @@ impl Delta {
 
     fn caller_by_expression(
         &self,
-        pc: usize,
         registers: Registers,
         memory: &mut Memory<'_>,
         met: &mut Met<'_>,
     ) -> Option<Registers> {
+        let pc = registers.pc;
         met.needs_backtrace = !image::can_be_found();
         let object = self.object_at(pc, met)?;
         let mut bytes = self.bytes_of(&object);
@@ -367,12 +367,13 @@ fn behind_switch(frame: &Frame, return_address: usize, memory: &mut Memory<'_>) 
     memory.read(return_address)
 }
 
-/// What a signal handler interrupted, from the kernel's frame for it at `sp`.
+/// What a signal handler interrupted, from the kernel's frame for it at `sp`, as if a call had been there: its `pc` is one
+/// past the instruction.
 #[cold]
 fn interrupted(sp: usize, memory: &mut Memory<'_>) -> Option<Registers> {
     let mut saved = |at: usize| memory.read(sp.wrapping_add(at));
     let interrupted = Registers {
-        pc: saved(ucontext::PC)?,
+        pc: ReturnAddress::of_interrupted(saved(ucontext::PC)?).0,
         sp: saved(ucontext::SP)?,
         fp: saved(ucontext::FP)?,
     };

@@ -35,19 +35,31 @@ pub fn stacks() -> impl Iterator<Item = &'static [usize]> {
     })
 }
 
+/// Whether a signal handler returns there.
+fn is_return_from_signal(code: *const u8) -> bool {
+    // mov rax, 15; syscall
+    let wanted = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+    // SAFETY: code that a call returns to; as far as it is the wanted code, more of that follows.
+    let mut here = (0..wanted.len()).map(|nth| unsafe { code.add(nth).read() });
+    wanted.iter().all(|byte| here.next() == Some(*byte))
+}
+
 #[inline(never)]
 fn record() {
     if !RECORDS.load(Ordering::Relaxed) {
         return;
     }
     let (mut frames, mut len) = ([0; 128], 0);
+    // The profiler has one past the instruction that a signal interrupted, `backtrace` the instruction.
+    let mut is_interrupted = false;
     // SAFETY: the platform's unwinder has no state that a second thread could disturb.
     unsafe {
         backtrace::trace_unsynchronized(|frame| {
             let has_room = frame.ip() as usize != 0 && len < frames.len();
             if has_room {
-                frames[len] = frame.ip() as usize;
+                frames[len] = frame.ip() as usize + usize::from(is_interrupted);
                 len += 1;
+                is_interrupted = is_return_from_signal(frame.ip().cast());
             }
             has_room
         });

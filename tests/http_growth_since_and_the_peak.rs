@@ -83,13 +83,20 @@ fn http_growth_since_and_the_peak() {
     assert_eq!(mib(&since_start, "alloc_space"), 72);
     assert!(has_comment(&since_start, "since the watch began"));
 
-    // Older than the span by a period at most, and what a busy machine adds: younger never.
-    thread::sleep(8 * PERIOD);
+    // Older than the span by a period at most, and what a busy machine adds: younger never. Half a second of that before
+    // this moment finds the first block older, and a second after it the last one younger.
+    thread::sleep(10 * PERIOD);
+    let moment = Instant::now();
+    thread::sleep(20 * PERIOD);
     let late = block(4 * MIB);
-    let since = delta(addr, "/debug/pprof/heap?since=100ms");
-    assert!(since.proto.duration_nanos >= 100_000_000);
+    let age = moment.elapsed();
+    let since = delta(
+        addr,
+        &format!("/debug/pprof/heap?since={}ms", age.as_millis()),
+    );
+    assert!(since.proto.duration_nanos >= 1_000_000 * age.as_millis() as i64);
     assert!(
-        has_comment(&since, "nearest to 100ms ago"),
+        has_comment(&since, "since the snapshot nearest to "),
         "{:?}",
         since.comments()
     );

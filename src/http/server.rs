@@ -2,7 +2,6 @@
 
 use std::mem;
 use std::net::SocketAddr;
-use std::process;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
@@ -39,7 +38,7 @@ pub struct Server {
     policy: Arc<Policy>,
     waker: Waker,
     /// The process that has its threads.
-    process: u32,
+    process: u64,
     /// `None` once it was joined, or let go.
     accept_thread: Option<JoinHandle<()>>,
     /// Keeps the watcher's thread going. The last to be dropped.
@@ -70,7 +69,7 @@ impl Server {
             local_addr,
             policy,
             waker,
-            process: process::id(),
+            process: profile::process(),
             accept_thread: Some(accept_thread),
             watch: Some(watch::hold()),
         })
@@ -96,7 +95,7 @@ impl Server {
     /// The accept thread, if this process has it. A fork child has not, and may not even let go of its handle.
     fn take_accept_thread(&mut self) -> Option<JoinHandle<()>> {
         let thread = self.accept_thread.take();
-        if self.process == process::id() {
+        if self.process == profile::process() {
             return thread;
         }
         mem::forget(thread);

@@ -98,6 +98,12 @@ fn all_mappings() -> mappings::Mappings {
     PROFILES.remembered.mappings()
 }
 
+/// What tells this process from its fork children, and from the process that it was forked from.
+#[cfg(feature = "http")]
+pub(crate) fn process() -> u64 {
+    record::process()
+}
+
 /// Number of memory buckets, the count that the index page shows.
 #[cfg(feature = "http")]
 pub(crate) fn bucket_count() -> usize {

@@ -1,7 +1,6 @@
 //! Names, files and lines of addresses: looked up by the symbolizer once, remembered across profiles.
 
-use std::process;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::by_site::BySite;
@@ -14,6 +13,7 @@ use super::spool::Spool;
 use super::symbol_cache::Cache;
 use super::symbolizer::{self, Depth};
 use crate::pages::PageVec;
+use crate::record;
 #[cfg(feature = "http")]
 use crate::stack::ReturnAddress;
 
@@ -79,14 +79,14 @@ pub(super) struct Symbols {
     cache: Mutex<Option<Cache>>,
     /// The process that has had the lock, 0 if none has. In a fork child it may be held by a thread that does not exist
     /// there, so a child waits for it only after it has had it once.
-    process: AtomicU32,
+    process: AtomicU64,
 }
 
 impl Symbols {
     pub(super) const fn new() -> Self {
         Self {
             cache: Mutex::new(None),
-            process: AtomicU32::new(0),
+            process: AtomicU64::new(0),
         }
     }
 
@@ -180,7 +180,7 @@ impl Symbols {
 
     /// None in a fork child whose parent was resolving when it forked.
     fn lock(&self) -> Option<MutexGuard<'_, Option<Cache>>> {
-        let here = process::id();
+        let here = record::process();
         // Nothing panics while the lock is held but for a lack of memory; what is cached is whole either way.
         let wait = || Some(self.cache.lock().unwrap_or_else(PoisonError::into_inner));
         // Relaxed: who may wait is decided by the value alone, and the lock orders the rest.

@@ -392,6 +392,11 @@ pub(crate) fn delta() -> &'static Delta {
     &RECORD.delta
 }
 
+/// A number of this process that no fork child of it has, nor any of its ancestors. It is never 0.
+pub(crate) fn process() -> u64 {
+    RECORD.seeds.identity()
+}
+
 /// All buckets there are.
 pub(crate) fn buckets() -> impl Iterator<Item = &'static Bucket> {
     RECORD.buckets.iter()

@@ -3,6 +3,8 @@
 use core::cell::Cell;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
+use crate::stack::mix;
+
 /// SplitMix64: one add and three multiply-shift steps, equidistributed over 64 bits, and good from any seed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SplitMix(u64);
@@ -95,6 +97,16 @@ impl Seeds {
     fn next(&self) -> (u64, u64) {
         let number = self.given.fetch_add(1, Ordering::Relaxed);
         (number, SplitMix::new(number ^ entropy()).next())
+    }
+
+    /// A number above 0 that differs between a process and its fork children, as far as can be known: both the page and the
+    /// process's number must be as the parent's for the two to be taken for one. A child that is process 1 of a namespace, as
+    /// its parent is of another, differs by the page; where the kernel does not know such pages, or an emulator says that it
+    /// does, by the number. One system call.
+    pub(super) fn identity(&self) -> u64 {
+        // SAFETY: getpid has no preconditions.
+        let number = unsafe { libc::getpid() } as u64;
+        mix(self.process(), number) | 1
     }
 
     /// A number above 0 that differs between a process and its fork children.

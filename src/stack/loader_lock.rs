@@ -2,24 +2,22 @@
 //! does not exist there, and whoever asks the loader then waits for ever.
 
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use crate::record;
 
 /// The process that made the first allocation, or a fork child that the loader has answered; 0 before.
-static ANSWERED: AtomicU32 = AtomicU32::new(0);
+static ANSWERED: AtomicU64 = AtomicU64::new(0);
 
 /// This process had its first allocation, or the loader has answered it: whoever holds the lock from now on will let go.
 pub(crate) fn is_free_here() {
-    // SAFETY: getpid has no preconditions.
-    let process = unsafe { libc::getpid() } as u32;
     // Relaxed: the number alone says it.
-    ANSWERED.store(process, Ordering::Relaxed);
+    ANSWERED.store(record::process(), Ordering::Relaxed);
 }
 
 /// Whether the loader's lock may be waited for.
 pub(crate) fn may_wait() -> bool {
-    // SAFETY: getpid has no preconditions.
-    let process = unsafe { libc::getpid() } as u32;
-    ANSWERED.load(Ordering::Relaxed) == process
+    ANSWERED.load(Ordering::Relaxed) == record::process()
 }
 
 /// How often the loader has added and removed an object.

@@ -140,6 +140,15 @@ impl ReadablePages {
 }
 
 /// The memory of an object, which is read where the kernel has said that it can be: whatever its headers say.
+///
+/// Between the answer and the read, a microsecond at most, another thread can unmap it. That faults if all of this is so: the
+/// object is none of those that stay; another thread is in the `dlclose` that unloads it; and an address in it is on this
+/// stack though nothing of it is running here, because the frame before was garbage already (hand-written assembly without
+/// unwind data, a fibre's first frame). A program that unloads what it is running faults by itself.
+///
+/// To ask again behind the read is too late, and the loader's counts can be had under its lock only. Of the calls by which the
+/// kernel would copy instead, `process_vm_readv` ends a process under common filters (systemd's `@system-service` lacks it),
+/// also if it was allowed when it was tried; all others need a descriptor, and one that stays open does not stay one's own.
 #[derive(Debug)]
 pub(super) struct Bytes<'d> {
     pub(super) image: Image,

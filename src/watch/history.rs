@@ -219,3 +219,33 @@ pub(super) fn peak() -> Result<HeapProfile, Error> {
     let moment = peak.moment;
     HeapProfile::of_counts(counts, moment.folded, moment.rate, moment.taken).ok_or(Error::NoMemory)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_forked_while_the_history_is_locked_keeps_the_options() {
+        let period = Duration::from_secs(7);
+        set(WatchOptions {
+            period,
+            ..WatchOptions::DEFAULT
+        });
+        let held = HISTORY.lock();
+        // SAFETY: the child takes a lock that knows of forks, reads a number, and ends with `_exit`.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: no preconditions.
+            unsafe { libc::alarm(60) };
+            let is_new = HISTORY.lock().began.is_none();
+            // SAFETY: ends the child without the parent's exit handlers.
+            unsafe { libc::_exit(i32::from(!(is_new && self::period() == period))) }
+        }
+        drop(held);
+        let mut status = -1;
+        // SAFETY: waits for our child; `status` is valid to write to.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        assert_eq!(status, 0);
+        set(WatchOptions::DEFAULT);
+    }
+}

@@ -123,7 +123,8 @@ fn http_leaks_are_first_under_churn() {
         cache.join().expect("no panic");
         let full = Instant::now();
         let mut found = 0;
-        // Found ten times in a row, with nothing else.
+        // Found ten times in a row with nothing else: the cache, which was reported while it grew, is no more. When that is depends
+        // on how long a busy machine took to fill it.
         while found < 10 {
             assert!(
                 full.elapsed() < WATCHDOG,
@@ -135,14 +136,6 @@ fn http_leaks_are_first_under_churn() {
             assert_eq!(bytes(&profile, "answer_request"), 0, "churn");
             let has_only = bytes(&profile, "keep_session") > 0 && profile.stacks().len() == 1;
             found = if has_only { found + 1 } else { 0 };
-            // An eighth of the shortest window that has seen it, and what is young.
-            if full.elapsed() > 8 * PERIOD {
-                assert_eq!(
-                    bytes(&profile, "remember_page"),
-                    0,
-                    "the cache has been full"
-                );
-            }
         }
         let profile = leaks(addr);
         // 1 MB in 200 ms: 18.9 GB an hour; a third is five standard errors of 35 samples, and what a busy machine adds.

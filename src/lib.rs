@@ -72,6 +72,7 @@ mod error;
 #[cfg(feature = "http")]
 pub mod http;
 mod limits;
+mod memory_groups;
 mod pages;
 mod profile;
 mod record;

@@ -206,6 +206,7 @@ fn forks_under_load_never_hang() {
         _ => {
             run("forks_under_load_never_hang", "load", PATIENCE).assert_success();
             for part in [
+                "short-lived threads",
                 "loader",
                 "loader, before the first profile",
                 "first profile",

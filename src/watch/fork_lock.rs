@@ -6,10 +6,11 @@
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::process;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
+
+use crate::record;
 
 /// How long to sleep before looking again. Holders need microseconds, but for one that waits for the end of a thread.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -19,13 +20,14 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// `holder`:
 ///
 /// ```text
-/// 0                  free
-/// this process's id  held by a thread of this process
-/// another id         held when this process was forked, by a thread that it does not have: free, and the value may be
-///                    half written, so it is made anew (and what it owned is left alone)
+/// 0               free
+/// this process's  held by a thread of this process
+/// another's       held when this process was forked, by a thread that it does not have: free, and the value may be
+///                 half written, so it is made anew (and what it owned is left alone)
 /// ```
 pub(crate) struct ForkLock<T> {
-    holder: AtomicU32,
+    /// By `record::process`: the kernel's number may be a parent's too, in a namespace of its own.
+    holder: AtomicU64,
     new: fn() -> T,
     value: UnsafeCell<T>,
 }
@@ -40,7 +42,7 @@ impl<T> ForkLock<T> {
     /// `value` is what `new` makes.
     pub(crate) const fn new(value: T, new: fn() -> T) -> Self {
         Self {
-            holder: AtomicU32::new(0),
+            holder: AtomicU64::new(0),
             new,
             value: UnsafeCell::new(value),
         }
@@ -48,7 +50,7 @@ impl<T> ForkLock<T> {
 
     /// Waits until it is free. Not for signal handlers.
     pub(crate) fn lock(&self) -> Held<'_, T> {
-        let process = process::id();
+        let process = record::process();
         loop {
             let holder = self.holder.load(Ordering::Relaxed);
             // Acquire pairs with the Release in `Held::drop`.
@@ -129,7 +131,7 @@ mod tests {
         static VALUE: ForkLock<u32> = ForkLock::new(7, || 7);
         *VALUE.lock() = 8;
         // As a fork leaves it: held by a process that this one is not.
-        VALUE.holder.store(process::id() ^ 1, Ordering::Relaxed);
+        VALUE.holder.store(record::process() ^ 2, Ordering::Relaxed);
         assert_eq!(*VALUE.lock(), 7);
         *VALUE.lock() = 9;
         assert_eq!(*VALUE.lock(), 9, "and goes on as ever");

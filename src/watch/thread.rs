@@ -5,12 +5,12 @@
 //! a hold of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::fork_lock::{ForkLock, Held};
 use crate::profile::{self, BareThread};
+use crate::record;
 
 /// Bytes of the thread's stack; address space, not memory. What a task calls may format, sort and write files.
 const STACK: usize = 2 << 20;
@@ -42,7 +42,7 @@ pub(crate) struct Watcher {
 #[derive(Debug)]
 struct State {
     /// The process that the rest is about: in a fork child it says nothing.
-    process: u32,
+    process: u64,
     holds: usize,
     /// None without a hold, or if the system had no thread.
     thread: Option<BareThread>,
@@ -63,7 +63,7 @@ impl State {
 #[must_use = "the thread ends with the last hold"]
 pub(crate) struct Hold {
     watcher: &'static Watcher,
-    process: u32,
+    process: u64,
 }
 
 impl Watcher {
@@ -85,7 +85,7 @@ impl Watcher {
         self.start_held(&mut state);
         Hold {
             watcher: self,
-            process: process::id(),
+            process: record::process(),
         }
     }
 
@@ -176,10 +176,10 @@ impl Watcher {
     /// The state, of this process.
     fn state(&self) -> Held<'_, State> {
         let mut state = self.state.lock();
-        if state.process != process::id() {
+        if state.process != record::process() {
             // What is there is the parent's, whose thread can be neither joined nor let go of.
             *state = State::new();
-            state.process = process::id();
+            state.process = record::process();
         }
         state
     }
@@ -187,7 +187,7 @@ impl Watcher {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if self.process != process::id() {
+        if self.process != record::process() {
             return;
         }
         let mut state = self.watcher.state();

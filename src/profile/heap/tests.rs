@@ -4,6 +4,7 @@ use prost::Message;
 
 use super::*;
 use crate::profile::proto;
+use crate::record::FoldedTotals;
 
 fn profile(records: &[HeapRecord]) -> HeapProfile {
     HeapProfile {

@@ -1,80 +1,28 @@
 //! How much memory is left before the kernel kills something in this process's control group.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::memory_groups::{Hierarchy, MemoryGroup, Used};
 
 /// Bytes that can still be allocated, as the tightest of the groups that this process is in says; `u64::MAX` without a
 /// limit. Files that the kernel can drop from its cache count as free, as it drops them before it kills.
 pub(in crate::profile) fn headroom() -> u64 {
-    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    headroom_in(Path::new("/sys/fs/cgroup"), &groups)
+    headroom_in(&Hierarchy::all())
 }
 
-/// Names of what a group's directory holds.
-struct Version {
-    limit: &'static str,
-    usage: &'static str,
-    /// The line of `memory.stat` with the bytes of cached files that were not used of late.
-    cached: &'static str,
-}
-
-const V1: Version = Version {
-    limit: "memory.limit_in_bytes",
-    usage: "memory.usage_in_bytes",
-    cached: "total_inactive_file ",
-};
-
-const V2: Version = Version {
-    limit: "memory.max",
-    usage: "memory.current",
-    cached: "inactive_file ",
-};
-
-fn headroom_in(mount: &Path, groups: &str) -> u64 {
-    let mut least = u64::MAX;
-    // `0::/system.slice/svc.service`, and for version 1 `9:memory:/docker/0123`.
-    for line in groups.lines() {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else {
-            continue;
-        };
-        let (version, root): (_, PathBuf) = if controllers.is_empty() {
-            (V2, mount.into())
-        } else if controllers.split(',').any(|name| name == "memory") {
-            (V1, mount.join("memory"))
-        } else {
-            continue;
-        };
-        // Limits of the groups above hold too. In a container the path may be the host's: then only the root is there.
-        let path = root.join(path.trim_start_matches('/'));
-        for group in path
-            .ancestors()
-            .take_while(|group| group.starts_with(&root))
-        {
-            least = least.min(version.left(group).unwrap_or(u64::MAX));
-        }
-    }
-    least
-}
-
-impl Version {
-    /// None if the group has no limit, or cannot be read.
-    fn left(&self, group: &Path) -> Option<u64> {
-        let number = |file| {
-            let text = fs::read_to_string(group.join(file)).ok()?;
-            text.trim().parse::<u64>().ok()
-        };
-        let (limit, usage) = (number(self.limit)?, number(self.usage)?);
-        let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
-        let cached = stat.lines().find_map(|line| line.strip_prefix(self.cached));
-        let cached = cached.and_then(|bytes| bytes.trim().parse::<u64>().ok());
-        Some(limit.saturating_sub(usage.saturating_sub(cached.unwrap_or(0))))
-    }
+fn headroom_in(hierarchies: &[Hierarchy]) -> u64 {
+    let left = |group: MemoryGroup| {
+        let Used { used, limit } = group.used(0.0)?;
+        Some(limit.saturating_sub(used))
+    };
+    let groups = hierarchies.iter().flat_map(Hierarchy::groups);
+    groups.filter_map(left).min().unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::memory_groups::tests::mountinfo;
 
     #[test]
     fn the_tightest_group_counts_and_cached_files_are_free() {
@@ -97,7 +45,9 @@ mod tests {
         ] {
             write(file, text);
         }
-        let left = |groups: &str| headroom_in(&mount, groups);
+        let mounts = mountinfo(&mount);
+        let left =
+            |groups: &str| headroom_in(&Hierarchy::all_in(groups.as_bytes(), mounts.as_bytes()));
         assert_eq!(left("0::/a\n"), 400);
         assert_eq!(left("0::/a/b\n"), 400);
         assert_eq!(left("0::/a/c\n"), 50);

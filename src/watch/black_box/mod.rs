@@ -24,7 +24,6 @@ mod threshold;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process;
 use std::time::Instant;
 
 pub use self::builder::BlackBoxBuilder;
@@ -40,6 +39,7 @@ use crate::error::Error;
 #[cfg(feature = "http")]
 use crate::profile::Pieces;
 use crate::profile::without_sampling;
+use crate::record;
 
 /// Dumps that are kept in a directory, of this process and of those that are over.
 pub const DEFAULT_DUMPS_KEPT: usize = 5;
@@ -137,7 +137,7 @@ impl BlackBox {
 fn own(state: &mut Option<Running>) -> Option<&mut Running> {
     state
         .as_mut()
-        .filter(|running| running.process == process::id())
+        .filter(|running| running.process == record::process())
 }
 
 /// Starts one for the life of the process.
@@ -164,7 +164,7 @@ fn start(settings: Settings) -> Result<(), Error> {
             running.end();
             return Err(error);
         }
-        REQUESTS.open(process::id());
+        REQUESTS.open(record::process());
         arm(&running);
         *state = Some(running);
         drop(state);

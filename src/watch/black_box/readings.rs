@@ -3,8 +3,9 @@
 
 use std::fs::{self, File};
 use std::mem::MaybeUninit;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::memory_groups::{Hierarchy, MemoryGroup, Used, read_beginning};
 
 /// Open files.
 #[derive(Debug)]
@@ -12,20 +13,10 @@ pub(super) struct Readings {
     /// Of the kernel, in pages: address space, resident memory.
     statm: Option<File>,
     page: u64,
-    groups: Vec<Group>,
+    groups: Vec<MemoryGroup>,
     /// Bytes of memory of the machine.
     machine: Option<u64>,
     pressure: Option<File>,
-}
-
-/// The files of one control group.
-#[derive(Debug)]
-struct Group {
-    limit: File,
-    usage: File,
-    stat: Option<File>,
-    /// What stands before the bytes of cached files that were not used of late, which the kernel drops before it kills.
-    cached: &'static str,
 }
 
 /// A limit, and how much of it is used, in bytes.
@@ -44,15 +35,14 @@ impl Use {
 
 impl Readings {
     pub(super) fn open() -> Self {
-        let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        Self::at(Path::new("/proc"), Path::new("/sys/fs/cgroup"), &groups)
+        Self::at(Path::new("/proc"), &Hierarchy::all())
     }
 
-    fn at(proc: &Path, mount: &Path, groups: &str) -> Self {
-        let directories = directories(mount, groups);
-        let own_pressure = directories
+    fn at(proc: &Path, hierarchies: &[Hierarchy]) -> Self {
+        let own_pressure = hierarchies
             .iter()
-            .find_map(|(group, _)| File::open(group.join("memory.pressure")).ok());
+            .flat_map(Hierarchy::directories)
+            .find_map(|group| File::open(group.join("memory.pressure")).ok());
         let info = fs::read_to_string(proc.join("meminfo")).unwrap_or_default();
         let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:"));
         let total =
@@ -62,10 +52,7 @@ impl Readings {
         Self {
             statm: File::open(proc.join("self/statm")).ok(),
             page: u64::try_from(page).unwrap_or(4096),
-            groups: directories
-                .iter()
-                .filter_map(|(group, version)| Group::open(group, version))
-                .collect(),
+            groups: hierarchies.iter().flat_map(Hierarchy::groups).collect(),
             machine: total.map(|kib| kib.saturating_mul(1024)),
             pressure: own_pressure.or_else(|| File::open(proc.join("pressure/memory")).ok()),
         }
@@ -78,7 +65,7 @@ impl Readings {
 
     fn pages(&self, nth: usize) -> Option<u64> {
         let mut buffer = [0; 256];
-        let text = read(self.statm.as_ref()?, &mut buffer)?;
+        let text = read_beginning(self.statm.as_ref()?, &mut buffer)?;
         let pages: u64 = text.split_ascii_whitespace().nth(nth)?.parse().ok()?;
         pages.checked_mul(self.page)
     }
@@ -87,10 +74,14 @@ impl Readings {
     /// there are none, the machine's memory, of which this process alone has so much. `interesting` is the share from which
     /// it is worth to count exactly.
     pub(super) fn tightest(&self, interesting: f64) -> Option<Use> {
-        let groups = self
-            .groups
-            .iter()
-            .filter_map(|group| group.usage(interesting));
+        let groups = self.groups.iter().filter_map(|group| {
+            let Used { used, limit } = group.used(interesting)?;
+            Some(Use {
+                used,
+                limit,
+                of: "the control group",
+            })
+        });
         let limits = groups.chain(self.address_space());
         let tightest = limits.max_by(|a, b| a.share().total_cmp(&b.share()));
         tightest.or_else(|| {
@@ -121,7 +112,7 @@ impl Readings {
     /// Of the last ten seconds, how many in a hundred something waited for memory; None if the kernel does not say.
     pub(super) fn pressure(&self) -> Option<f64> {
         let mut buffer = [0; 512];
-        let text = read(self.pressure.as_ref()?, &mut buffer)?;
+        let text = read_beginning(self.pressure.as_ref()?, &mut buffer)?;
         let some = text.lines().find_map(|line| line.strip_prefix("some "))?;
         let average = some
             .split_ascii_whitespace()
@@ -130,105 +121,12 @@ impl Readings {
     }
 }
 
-struct Version {
-    limit: &'static str,
-    usage: &'static str,
-    cached: &'static str,
-}
-
-const V1: Version = Version {
-    limit: "memory.limit_in_bytes",
-    usage: "memory.usage_in_bytes",
-    cached: "total_inactive_file ",
-};
-
-const V2: Version = Version {
-    limit: "memory.max",
-    usage: "memory.current",
-    cached: "inactive_file ",
-};
-
-/// The control groups that this process is in and those above, whose limits hold too: the innermost first. In a container
-/// the path may be the host's: then only the root is there.
-fn directories(mount: &Path, groups: &str) -> Vec<(PathBuf, &'static Version)> {
-    let mut all = Vec::new();
-    // `0::/system.slice/svc.service`, and for version 1 `9:memory:/docker/0123`.
-    for line in groups.lines() {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else {
-            continue;
-        };
-        let (version, root) = if controllers.is_empty() {
-            (&V2, mount.to_owned())
-        } else if controllers.split(',').any(|name| name == "memory") {
-            (&V1, mount.join("memory"))
-        } else {
-            continue;
-        };
-        let path = root.join(path.trim_start_matches('/'));
-        let above = path
-            .ancestors()
-            .take_while(|group| group.starts_with(&root));
-        all.extend(above.map(|group| (group.to_owned(), version)));
-    }
-    all
-}
-
-impl Group {
-    fn open(group: &Path, version: &Version) -> Option<Self> {
-        Some(Self {
-            limit: File::open(group.join(version.limit)).ok()?,
-            usage: File::open(group.join(version.usage)).ok()?,
-            stat: File::open(group.join("memory.stat")).ok(),
-            cached: version.cached,
-        })
-    }
-
-    /// None if the group has no limit now.
-    fn usage(&self, interesting: f64) -> Option<Use> {
-        let mut buffer = [0; 64];
-        let mut number = |file| read(file, &mut buffer)?.trim().parse::<u64>().ok();
-        let (limit, used) = (number(&self.limit)?, number(&self.usage)?);
-        // Version 1's way to say that there is none.
-        (limit < 1 << 60).then_some(())?;
-        let whole = Use {
-            used,
-            limit,
-            of: "the control group",
-        };
-        if whole.share() < interesting {
-            return Some(whole);
-        }
-        // Asking for it makes the kernel add up all processors' counts.
-        let cached = self.stat.as_ref().and_then(|stat| {
-            let mut buffer = [0; 8192];
-            let text = read(stat, &mut buffer)?;
-            let bytes = text
-                .lines()
-                .find_map(|line| line.strip_prefix(self.cached))?;
-            bytes.trim().parse::<u64>().ok()
-        });
-        Some(Use {
-            used: used.saturating_sub(cached.unwrap_or(0)),
-            ..whole
-        })
-    }
-}
-
-/// The beginning of a file of the kernel's.
-fn read<'b>(file: &File, buffer: &'b mut [u8]) -> Option<&'b str> {
-    let len = file.read_at(buffer, 0).ok()?;
-    let bytes = buffer.get(..len)?;
-    // Cut in a character at most.
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Some(text),
-        Err(error) => std::str::from_utf8(bytes.get(..error.valid_up_to())?).ok(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::memory_groups::tests::mountinfo;
 
     /// As the kernel's files are.
     struct Machine(PathBuf);
@@ -253,7 +151,9 @@ mod tests {
         }
 
         fn open(&self, groups: &str) -> Readings {
-            let mut readings = Readings::at(&self.0.join("proc"), &self.0.join("cg"), groups);
+            let mounts = mountinfo(&self.0.join("cg"));
+            let hierarchies = Hierarchy::all_in(groups.as_bytes(), mounts.as_bytes());
+            let mut readings = Readings::at(&self.0.join("proc"), &hierarchies);
             readings.page = 4096;
             readings
         }

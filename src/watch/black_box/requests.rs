@@ -2,10 +2,11 @@
 //!
 //! Words only: no lock, no allocation. Who asks may hold any lock there is.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::names::Cause;
+use crate::record;
 
 /// Asked, and not answered yet. Causes are bits, so many of one kind are one.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub(super) struct Requests {
     asked: AtomicU32,
     answered: AtomicU32,
     /// The process whose watcher answers; 0 without one. A fork child's does not answer for its parent.
-    process: AtomicU32,
+    process: AtomicU64,
     /// The thread that answers: it must not wait for itself.
     thread: AtomicU32,
 }
@@ -36,22 +37,20 @@ impl Requests {
             causes: AtomicU32::new(0),
             asked: AtomicU32::new(0),
             answered: AtomicU32::new(0),
-            process: AtomicU32::new(0),
+            process: AtomicU64::new(0),
             thread: AtomicU32::new(0),
         }
     }
 
     /// From here on this process's are answered.
-    pub(super) fn open(&self, process: u32) {
+    pub(super) fn open(&self, process: u64) {
         self.causes.store(0, Ordering::Relaxed);
         self.process.store(process, Ordering::Relaxed);
     }
 
     /// Whether this process's are answered. For signal handlers too.
     pub(super) fn is_open(&self) -> bool {
-        // SAFETY: no preconditions, and safe in a signal handler, which `std::process::id` does not say of itself.
-        let process = unsafe { libc::getpid() } as u32;
-        self.process.load(Ordering::Relaxed) == process
+        self.process.load(Ordering::Relaxed) == record::process()
     }
 
     /// Whether this is the thread that answers.

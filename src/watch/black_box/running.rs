@@ -18,6 +18,7 @@ use super::settings::Settings;
 use super::threshold::Threshold;
 use crate::error::Error;
 use crate::profile::{self, RawProfile, Written, mib};
+use crate::record;
 
 /// Between two looks, far from every threshold and near one. A service that takes 1 GB/s is 100 MB further at the next.
 const FAR: Duration = Duration::from_secs(1);
@@ -37,7 +38,7 @@ const STACKS: usize = 5;
 
 #[derive(Debug)]
 pub(super) struct Running {
-    pub(super) process: u32,
+    pub(super) process: u64,
     settings: Settings,
     directory: Directory,
     life: Life,
@@ -78,7 +79,7 @@ impl Running {
             .into_iter()
             .filter_map(|(cause, level, growth)| Some((cause, Threshold::new(level?, growth))));
         Ok(Self {
-            process: process::id(),
+            process: record::process(),
             watched: watched.collect(),
             settings,
             directory,
@@ -237,7 +238,7 @@ impl Running {
             }
             created => created?,
         };
-        let comment = format!("dumped by process {} because of: {why}", self.process);
+        let comment = format!("dumped by process {} because of: {why}", process::id());
         let written = self
             .profile
             .write(&[&comment], &mut file)

@@ -8,40 +8,22 @@
 )]
 
 mod fake_clock;
+mod refusing;
 
-use std::alloc::{GlobalAlloc, Layout, System, alloc, dealloc, realloc};
+use std::alloc::{Layout, alloc, dealloc, realloc};
 use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
 use debug_pprof::{AgeClass, HeapProfile, HeapRecord, ProfiledAllocator};
+use refusing::Refusing;
 
 /// Refuses to grow a block to this size.
 const REFUSED: usize = 7_777_777;
 
-struct Refusing;
-
-// SAFETY: `System`, or null.
-unsafe impl GlobalAlloc for Refusing {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's contract.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's contract.
-        unsafe { System.dealloc(block, layout) }
-    }
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if size == REFUSED {
-            return std::ptr::null_mut();
-        }
-        // SAFETY: the caller's contract.
-        unsafe { System.realloc(block, layout, size) }
-    }
-}
-
 #[global_allocator]
-static ALLOC: ProfiledAllocator<Refusing> = ProfiledAllocator::new(Refusing).sample_every(1);
+static ALLOC: ProfiledAllocator<Refusing<REFUSED>> =
+    ProfiledAllocator::new(Refusing).sample_every(1);
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);

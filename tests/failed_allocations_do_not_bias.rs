@@ -2,13 +2,15 @@
 //! succeed. (Failed ones once did, two-fold: the countdown was given back to those that ended it and not to the others.)
 
 mod measured;
+mod refusing;
 mod statistics;
 
-use std::alloc::{GlobalAlloc, Layout, System, alloc, alloc_zeroed, dealloc, realloc};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, realloc};
 use std::hint::black_box;
 
 use debug_pprof::ProfiledAllocator;
 use measured::{allocated, growth};
+use refusing::Refusing;
 use statistics::Truth;
 
 /// A size that nothing else asks for.
@@ -16,32 +18,9 @@ const REFUSED: usize = 4_091;
 const SIZE: usize = 509;
 const RATE: usize = 4_096;
 
-struct Refusing;
-
-// SAFETY: `System`, or null.
-unsafe impl GlobalAlloc for Refusing {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if layout.size() == REFUSED {
-            return std::ptr::null_mut();
-        }
-        // SAFETY: the caller's contract.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's contract.
-        unsafe { System.dealloc(block, layout) }
-    }
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if size == REFUSED {
-            return std::ptr::null_mut();
-        }
-        // SAFETY: the caller's contract.
-        unsafe { System.realloc(block, layout, size) }
-    }
-}
-
 #[global_allocator]
-static ALLOC: ProfiledAllocator<Refusing> = ProfiledAllocator::new(Refusing).sample_every(RATE);
+static ALLOC: ProfiledAllocator<Refusing<REFUSED>> =
+    ProfiledAllocator::new(Refusing).sample_every(RATE);
 
 #[test]
 fn failed_allocations_do_not_bias() {

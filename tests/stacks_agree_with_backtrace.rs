@@ -4,30 +4,15 @@
 //! The stacks differ in nothing but their leaf frame, which is taken at two places of the wrapper.
 #![cfg(all(target_arch = "x86_64", target_env = "gnu"))]
 
-use std::path::Path;
+mod corpus;
+
 use std::process::Command;
+
+use corpus::built;
 
 /// Builds the corpus with `settings` for its profile and with `flags` for rustc, runs it, and returns what it says.
 fn compared(profile: &str, settings: &[&str], flags: &str) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stack_corpus");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stack-corpus");
-    let target = target.join(if flags.is_empty() { "stock" } else { "flags" });
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--profile", profile])
-        .args(settings.iter().flat_map(|setting| ["--config", setting]))
-        .env("RUSTFLAGS", flags)
-        .arg("--target-dir")
-        .arg(&target)
-        .current_dir(corpus)
-        .output()
-        .expect("cargo can be started");
-    assert!(
-        output.status.success(),
-        "cargo build: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let directory = if profile == "dev" { "debug" } else { profile };
-    let program = target.join(directory).join("stack-corpus");
+    let program = built("stack_corpus", profile, settings, flags);
     let output = Command::new(program).output().expect("it was built");
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{said}");

@@ -10,34 +10,16 @@
     feature = "symbolize"
 ))]
 
+mod corpus;
 mod validator;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use corpus::built;
 use validator::{Expect, Kind, Profile, assert_valid, proto};
-
-/// Builds the corpus with `settings` for its profile and with `flags` for rustc.
-fn built(profile: &str, settings: &[&str], flags: &str) -> PathBuf {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/type_corpus");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("type-corpus");
-    let target = target.join(if flags.is_empty() { "stock" } else { "flags" });
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--profile", profile])
-        .args(settings.iter().flat_map(|setting| ["--config", setting]))
-        .env("RUSTFLAGS", flags)
-        .arg("--target-dir")
-        .arg(&target)
-        .current_dir(corpus)
-        .output()
-        .expect("cargo can be started");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "cargo build: {said}");
-    let directory = if profile == "dev" { "debug" } else { profile };
-    target.join(directory).join("type-corpus")
-}
 
 /// Which types a case may have; `*` is any.
 type Cases = BTreeMap<String, Vec<String>>;
@@ -50,7 +32,7 @@ fn check(name: &str, profile: &str, settings: &[&str], flags: &str) {
 }
 
 fn check_share(name: &str, profile: &str, settings: &[&str], flags: &str, least: f64) {
-    let program = built(profile, settings, flags);
+    let program = built("type_corpus", profile, settings, flags);
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("types-{name}"));
     fs::create_dir_all(&directory).expect("a directory");
     let files = ["by-type", "plain", "by-both"].map(|file| directory.join(file));

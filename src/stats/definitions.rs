@@ -248,6 +248,7 @@ pub(super) const METRICS: &[Definition] = &[
             let reasons = [
                 ("bucket_limit", profiler.folded_bucket_limit),
                 ("live_limit", profiler.folded_live_limit),
+                ("mixed_sizes", profiler.mixed_sizes),
                 ("nested", profiler.nested),
                 ("no_memory", profiler.folded_no_memory),
                 ("stack_stopped", profiler.stopped_stacks),

@@ -92,17 +92,26 @@ pub(super) fn address(bucket: &'static Bucket) -> usize {
     std::ptr::from_ref(bucket).addr()
 }
 
+fn counts_of(bucket: &'static Bucket) -> BucketCounts {
+    let (allocs, frees) = bucket.counts();
+    BucketCounts {
+        bucket,
+        allocs,
+        inuse: allocs.saturating_sub(frees),
+    }
+}
+
 /// The counts of all buckets now. None without memory for them.
 fn take() -> Option<PageVec<u8>> {
     let buckets = all_buckets()?;
     let mut counts = PageVec::new();
     let mut writer = Writer::new(&mut counts);
     let is_written = buckets.as_slice().iter().all(|bucket| {
-        let (allocs, frees) = bucket.counts();
+        let now = counts_of(bucket);
         writer.add(Counts {
             bucket: address(bucket),
-            allocs,
-            inuse: allocs.saturating_sub(frees),
+            allocs: now.allocs,
+            inuse: now.inuse,
         })
     });
     is_written.then_some(counts)
@@ -162,11 +171,16 @@ pub(super) fn look_for_peak() -> Option<Instant> {
 
 /// The growth since the youngest snapshot that is at least `age` old, or since the oldest; `None` if there is none yet.
 pub(super) fn since(age: Duration) -> Result<Option<HeapProfile>, Error> {
-    let now = HeapProfile::capture()?;
+    let rate = record::sample_rate().ok_or(Error::NotInstalled)?;
+    // Before anything is read: a snapshot that came between would be younger than that.
+    let history = HISTORY.lock();
     let buckets = all_buckets().ok_or(Error::NoMemory)?;
+    // By counts, as what it is compared with: of sizes that are mixed the bytes are known by their mean only.
+    let counts = buckets.as_slice().iter().map(|bucket| counts_of(bucket));
+    let now = HeapProfile::of_counts(counts, record::folded(), rate, Instant::now());
+    let now = now.ok_or(Error::NoMemory)?;
     let addresses = PageVec::try_collect(buckets.as_slice().iter().map(|bucket| address(bucket)));
     let addresses = addresses.ok_or(Error::NoMemory)?;
-    let history = HISTORY.lock();
     let Some(wanted) = history.ring.at_least(age, now.taken()) else {
         return Ok(None);
     };

@@ -105,7 +105,7 @@ impl HeapProfile {
     /// Everything that [`capture`](Self::capture) takes, its entries split by how long their objects have lived: see
     /// [`HeapRecord::age`], and the label `age` in the file. The parts of an entry add up to it, exactly.
     ///
-    /// In-use values are split by class; what is freed has a part of its own, [`AgeClass::FREED`]. What it costs, and what an
+    /// In-use values are split by class; what is freed has a part of its own, [`AgeClass::FREED`](crate::AgeClass::FREED). What it costs, and what an
     /// age is, says [`capture_min_age`](Self::capture_min_age).
     ///
     /// # Errors

@@ -35,7 +35,7 @@ pub fn describe() {
     });
 }
 
-/// Reads everything once and sets it in the recorder. Costs a [`mem_stats`](crate::mem_stats) and what the recorder does.
+/// Reads everything once and sets it in the recorder. Costs a [`mem_stats`] and what the recorder does.
 ///
 /// A value that is no longer known keeps what it was, because the facade cannot take one back.
 pub fn tick() {

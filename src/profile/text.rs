@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::ops::Add;
 use std::time::Duration;
 
-use super::ages::{self, AgeClass};
+use super::ages;
 use super::all_mappings;
 use super::budget;
 use super::frames::{Frames, Pseudo};
@@ -59,7 +59,7 @@ pub(super) fn write(profile: &HeapProfile, types: bool) -> Pieces {
     );
     if let Some(folded) = &kept.folded {
         values(&mut out, folded);
-        pseudo(&mut out, Pseudo::Truncated, None);
+        pseudo(&mut out, Pseudo::Truncated, folded);
     }
     for record in kept.records.as_slice() {
         values(&mut out, record);
@@ -93,18 +93,21 @@ fn values(out: &mut String, record: &HeapRecord) {
 }
 
 /// The one frame of an entry that has no stack.
-fn pseudo(out: &mut String, pseudo: Pseudo, age: Option<AgeClass>) {
+fn pseudo(out: &mut String, pseudo: Pseudo, record: &HeapRecord) {
     let _ = writeln!(out, " {:#x}", pseudo.address());
-    labels(out, age, None);
+    labels(out, record, None);
     let _ = writeln!(out, "#\t{:#x}\t{}\n", pseudo.address(), pseudo.name());
 }
 
-/// The labels of an entry, as Go writes those of goroutines.
-fn labels(out: &mut String, age: Option<AgeClass>, of_type: Option<&str>) {
-    let age = age.map(|class| ("age", class.label()));
+/// The labels of an entry, in the order of their keys, as Go writes those of goroutines.
+fn labels(out: &mut String, record: &HeapRecord, of_type: Option<&str>) {
+    let age = record.age().map(|class| ("age", class.label()));
     let of_type = of_type.map(|of_type| ("type", of_type));
-    let labels = age.into_iter().chain(of_type);
+    let mut labels: Vec<(&str, &str)> = record.labels().collect();
+    labels.extend(age.into_iter().chain(of_type));
+    labels.sort_unstable();
     let labels: Vec<String> = labels
+        .iter()
         .map(|(key, value)| format!("\"{key}\":{value:?}"))
         .collect();
     if !labels.is_empty() {
@@ -114,18 +117,18 @@ fn labels(out: &mut String, age: Option<AgeClass>, of_type: Option<&str>) {
 
 fn stack(out: &mut String, record: &HeapRecord, frames: &Frames, mappings: &Mappings, types: bool) {
     let Some(bucket) = record.bucket() else {
-        return pseudo(out, Pseudo::OverLimit, record.age());
+        return pseudo(out, Pseudo::OverLimit, record);
     };
     let stack: Vec<Site> = Site::of_stack(bucket.frames(), mappings).collect();
     if stack.is_empty() {
-        return pseudo(out, Pseudo::NoStack, record.age());
+        return pseudo(out, Pseudo::NoStack, record);
     }
     for site in &stack {
         let _ = write!(out, " {:#x}", site.address.0);
     }
     out.push('\n');
     let of_type = types.then(|| frames.type_of(&stack)).flatten();
-    labels(out, record.age(), of_type);
+    labels(out, record, of_type);
     let rows: Vec<[String; 4]> = frames
         .visible(&stack)
         .iter()

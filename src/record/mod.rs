@@ -22,6 +22,7 @@ mod environment;
 mod exact;
 mod filter;
 mod folded;
+mod label_set;
 mod len;
 mod live;
 mod payload;
@@ -50,6 +51,7 @@ use self::exact::Exact;
 pub use self::exact::ExactCounts;
 use self::folded::Folded;
 pub(crate) use self::folded::FoldedTotals;
+pub use self::label_set::LabelSet;
 use self::live::{Held, Live};
 use self::payload::Payload;
 use self::random::Seeds;
@@ -250,9 +252,20 @@ fn sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, own_frame: Ow
 #[inline(never)]
 fn count_sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, stack: &Stack) {
     let limits = limits();
-    let key = Key { stack, size, rate };
+    let labels = busy.labels();
+    let key = Key {
+        stack,
+        size,
+        rate,
+        labels,
+    };
     let payload = match RECORD.buckets.find_or_insert(busy, key, limits.buckets) {
-        Ok(bucket) => Payload::of(bucket),
+        Ok(bucket) => {
+            if bucket.labels() != labels {
+                RECORD.drops.labels.fetch_add(1, Ordering::Relaxed);
+            }
+            Payload::of(bucket)
+        }
         Err(cause) => {
             RECORD.drops.count(cause, &RECORD.drops.bucket_limit);
             Payload::Folded { rate }
@@ -382,6 +395,16 @@ pub(crate) fn set_sample_rate(bytes: usize) {
     RECORD.rate.set(bytes);
 }
 
+/// The labels in force on the calling thread. In a signal handler, those of what it interrupted.
+pub(crate) fn labels() -> LabelSet {
+    Thread::with(|thread| thread.labels.get())
+}
+
+/// Puts labels in force on the calling thread, and returns those that were.
+pub(crate) fn replace_labels(labels: LabelSet) -> LabelSet {
+    Thread::with(|thread| thread.labels.replace(labels))
+}
+
 /// The limits in force.
 pub(crate) fn limits() -> Limits {
     RECORD.limits.get()
@@ -461,6 +484,8 @@ pub(crate) struct Counters {
     pub(crate) truncated_samples: u64,
     pub(crate) nested: u64,
     pub(crate) mixed_sizes: u64,
+    /// Samples that were counted without their labels.
+    pub(crate) labels: u64,
     pub(crate) bucket_limit: u64,
     pub(crate) live_limit: u64,
     pub(crate) no_memory: u64,
@@ -480,6 +505,7 @@ pub(crate) fn counters() -> Counters {
         truncated_samples: RECORD.buckets.truncated_samples(),
         nested: drops.nested.load(Ordering::Relaxed),
         mixed_sizes: drops.mixed_sizes.load(Ordering::Relaxed),
+        labels: drops.labels.load(Ordering::Relaxed),
         bucket_limit: drops.bucket_limit.load(Ordering::Relaxed),
         live_limit: drops.live_limit.load(Ordering::Relaxed),
         no_memory: drops.no_memory.load(Ordering::Relaxed),

@@ -27,6 +27,7 @@ impl World {
             stack: &stack,
             size: 8,
             rate: 1,
+            labels: LabelSet::NONE,
         };
         let find = |busy: &Busy<'_>| self.buckets.find_or_insert(busy, key, limit);
         let found = Busy::during(&thread, find).ok();

@@ -14,6 +14,7 @@ use std::time::SystemTime;
 use self::gzip::Gzip;
 use self::location_ids::LocationIds;
 use self::message::{Message, cut};
+use super::all_mappings;
 use super::frames::{Frames, Pseudo};
 use super::heap::{HeapRecord, HeapValues, Summary};
 use super::largest::Largest;
@@ -22,7 +23,6 @@ use super::pprof::{SAMPLE_TYPES, nanos_since_epoch};
 use super::profiler_stats::ProfilerStats;
 use super::sites::Site;
 use super::symbols::Resolved;
-use super::{PROFILES, all_mappings};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::record::{self, Suspended};
@@ -76,11 +76,7 @@ impl Loaded {
     fn read() -> Self {
         let changes = Changes::read_if_free();
         let mappings = all_mappings();
-        let frames = Frames {
-            resolved: Resolved::default(),
-            shims: PROFILES.shims.get(),
-            pinned: mappings.pinned().collect(),
-        };
+        let frames = Frames::of(Resolved::default(), &mappings);
         Self {
             changes,
             mappings,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::catalog::{CATALOG, Content, Entry, Source};
+use super::catalog::{CATALOG, Content, Entry};
 use super::limits::RouteLimits;
 use crate::profile;
 
@@ -13,7 +13,7 @@ pub(super) fn page(limits: &RouteLimits) -> String {
     for entry in listed(limits) {
         let name = entry.name;
         let count = match entry.content {
-            Content::Profile(Source::Memory(_)) => profile::bucket_count(),
+            Content::Memory(_) => profile::bucket_count(),
             _ => 0,
         };
         let _ = writeln!(
@@ -36,7 +36,7 @@ pub(super) fn page(limits: &RouteLimits) -> String {
 fn listed(limits: &RouteLimits) -> impl Iterator<Item = &'static Entry> {
     let hide_cmdline = limits.hide_cmdline;
     CATALOG.iter().filter(move |entry| match entry.content {
-        Content::Profile(_) | Content::Watched(_) | Content::Symbol => true,
+        Content::Memory(_) | Content::Stacks(_) | Content::Watched(_) | Content::Symbol => true,
         Content::Cmdline => !hide_cmdline,
         Content::Absent(_) => false,
     })

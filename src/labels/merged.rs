@@ -48,7 +48,7 @@ impl<'a> Merged<'a> {
 
     /// Gives a key its value; none, if that is empty.
     pub(super) fn set(&mut self, key: &'a str, value: &'a str) {
-        if key.is_empty() || key.len() > MAX_KEY_BYTES || OWN_KEYS.contains(&key) {
+        if !is_allowed(key) {
             self.refused += 1;
             return;
         }
@@ -86,8 +86,20 @@ impl<'a> Merged<'a> {
     }
 }
 
-/// The longest part of `value` that is no longer than a value may be.
+/// Texts of stacks have a NUL behind each part.
+fn is_allowed(key: &str) -> bool {
+    !key.is_empty()
+        && key.len() <= MAX_KEY_BYTES
+        && !key.as_bytes().contains(&0)
+        && !OWN_KEYS.contains(&key)
+}
+
+/// The longest part of `value` that is no longer than a value may be, up to a NUL.
 fn cut(value: &str) -> &str {
+    let value = match value.as_bytes().contains(&0) {
+        true => value.split('\0').next().unwrap_or_default(),
+        false => value,
+    };
     // `str::floor_char_boundary` is younger than the oldest Rust that this crate is for.
     let mut end = value.len().min(MAX_VALUE_BYTES);
     while !value.is_char_boundary(end) {
@@ -144,8 +156,13 @@ mod tests {
         let mut merged = Merged::of(std::iter::empty());
         merged.set(&long, &value);
         merged.set(&longer, "v");
+        merged.set("a\0b", "v");
+        merged.set("b", "v\0w");
         let kept = "v".repeat(MAX_VALUE_BYTES - 1);
-        assert_eq!(merged.as_slice(), [(long.as_str(), kept.as_str())]);
-        assert_eq!((merged.refused, merged.cut), (1, 1));
+        assert_eq!(
+            merged.as_slice(),
+            [("b", "v"), (long.as_str(), kept.as_str())]
+        );
+        assert_eq!((merged.refused, merged.cut), (2, 2));
     }
 }

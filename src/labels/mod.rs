@@ -26,8 +26,8 @@
 //! | a key that is in force already | the inner value, until the inner scope ends |
 //! | one key twice in one call | the last |
 //! | an empty value | takes the label away, until the scope ends |
-//! | a value of more than [`MAX_VALUE_BYTES`] | is cut at the end of a character before that |
-//! | a key that is empty, or of more than [`MAX_KEY_BYTES`]; more than [`MAX_LABELS`] keys | the label is left out |
+//! | a value of more than [`MAX_VALUE_BYTES`], or with a NUL | is cut at the end of a character before that |
+//! | a key that is empty, has a NUL, or is of more than [`MAX_KEY_BYTES`]; more than [`MAX_LABELS`] keys | the label is left out |
 //! | `bytes`, `age`, `type`, `thread`, `task`, `source`, `pprof::base` | are the profiler's own, or the tool's: left out |
 //! | more sets than [`Limits::label_sets`](crate::Limits::label_sets) | a scope with a new one has no labels at all: those of an outer scope may be wrong for it |
 //!

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::ages;
+use super::all_mappings;
 use super::budget::{self, Kept};
 use super::encoder::Encoder;
 use super::frames::{Frames, Pseudo};
@@ -12,10 +13,7 @@ use super::pieces::Pieces;
 use super::profiler_stats::ProfilerStats;
 use super::proto;
 use super::sites::Site;
-use super::symbolizer;
-use super::symbols::Resolved;
 use super::tables::{Form, Tables};
-use super::{PROFILES, all_mappings};
 use crate::record;
 
 /// Go's sample types in Go's order. Tools open on the last unless the profile says otherwise.
@@ -71,36 +69,7 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Pieces {
 
 /// Resolves the frames of `records`, or nothing if names are not wanted.
 pub(super) fn frames_of(records: &[&HeapRecord], mappings: &Mappings, symbolize: bool) -> Frames {
-    let resolved = if symbolize {
-        PROFILES
-            .symbols
-            .resolve(sites(records, mappings), mappings, symbolizer::headroom)
-    } else {
-        Resolved::default()
-    };
-    Frames {
-        resolved,
-        shims: PROFILES.shims.get(),
-        pinned: mappings.pinned().collect(),
-    }
-}
-
-/// The same of buckets' stacks, with names.
-#[cfg(feature = "http")]
-pub(super) fn frames_of_buckets(
-    buckets: &[&'static record::Bucket],
-    mappings: &Mappings,
-) -> Frames {
-    let sites = buckets
-        .iter()
-        .flat_map(|bucket| Site::of_stack(bucket.frames(), mappings));
-    Frames {
-        resolved: PROFILES
-            .symbols
-            .resolve(sites, mappings, symbolizer::headroom),
-        shims: PROFILES.shims.get(),
-        pinned: mappings.pinned().collect(),
-    }
+    Frames::resolve(sites(records, mappings), mappings, symbolize)
 }
 
 fn sites<'a>(

@@ -244,7 +244,13 @@ fn decide(
 #[inline(never)]
 fn sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, own_frame: OwnFrame) {
     let mut stack = Stack::new();
-    stack::capture(&RECORD.delta, busy, own_frame, limits().depth, &mut stack);
+    stack::capture(
+        &RECORD.delta,
+        busy.own_stack(),
+        own_frame,
+        limits().depth,
+        &mut stack,
+    );
     count_sample(busy, block, size, rate, &stack);
 }
 
@@ -288,6 +294,27 @@ fn count_sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, stack: 
         RECORD.drops.count(cause, &RECORD.drops.live_limit);
         payload.count_free(&RECORD.folded, size);
     }
+}
+
+/// The calling thread's stack, outside malloc, without the frames that `own_frame` covers: as deep as those of samples. Not
+/// for signal handlers.
+pub(crate) fn stack_here(own_frame: OwnFrame) -> Stack {
+    let mut stack = Stack::new();
+    let depth = limits().depth;
+    Thread::with(|thread| {
+        // `backtrace` does not allocate, and if it did, that were none of the program's.
+        if let Some(busy) = Busy::enter(thread) {
+            stack::capture(
+                &RECORD.delta,
+                busy.own_stack(),
+                own_frame,
+                depth,
+                &mut stack,
+            );
+            busy.leave();
+        }
+    });
+    stack
 }
 
 /// Whether the block at `block` may have been sampled. False is certain.

@@ -16,6 +16,7 @@ use self::gzip::Gzip;
 use self::label_ids::LabelIds;
 use self::location_ids::LocationIds;
 use self::message::{Message, cut};
+use super::all_mappings;
 use super::frames::{Frames, Pseudo};
 use super::heap::{HeapRecord, HeapValues, Summary};
 use super::largest::Largest;
@@ -24,7 +25,6 @@ use super::pprof::{SAMPLE_TYPES, nanos_since_epoch};
 use super::profiler_stats::ProfilerStats;
 use super::sites::Site;
 use super::symbols::Resolved;
-use super::{PROFILES, all_mappings};
 use crate::error::Error;
 use crate::labels;
 use crate::limits::Limits;
@@ -80,11 +80,7 @@ impl Loaded {
     fn read() -> Self {
         let changes = Changes::read_if_free();
         let mappings = all_mappings();
-        let frames = Frames {
-            resolved: Resolved::default(),
-            shims: PROFILES.shims.get(),
-            pinned: mappings.pinned().collect(),
-        };
+        let frames = Frames::of(Resolved::default(), &mappings);
         Self {
             changes,
             mappings,

@@ -8,17 +8,14 @@ pub const MAX_KEY_BYTES: usize = 64;
 /// Bytes of a value.
 pub const MAX_VALUE_BYTES: usize = 128;
 
-/// Labels of the profiler's own on samples, now or to come, and one that means something to `go tool pprof`. A sample with
-/// two labels of one key is taken for broken by some readers, and for both by others.
-const OWN_KEYS: [&str; 7] = [
-    "bytes",
-    "age",
-    "type",
-    "thread",
-    "task",
-    "source",
-    "pprof::base",
-];
+/// Labels of the profiler's own on samples, and one that means something to `go tool pprof`. A sample with two labels of one
+/// key is taken for broken by some readers, and for both by others.
+fn is_taken(key: &str) -> bool {
+    matches!(
+        key,
+        "bytes" | "age" | "type" | "thread" | "task" | "source" | "pprof::base"
+    )
+}
 
 /// Labels in the order of their keys, each key once.
 #[derive(Debug)]
@@ -88,10 +85,7 @@ impl<'a> Merged<'a> {
 
 /// Texts of stacks have a NUL behind each part.
 fn is_allowed(key: &str) -> bool {
-    !key.is_empty()
-        && key.len() <= MAX_KEY_BYTES
-        && !key.as_bytes().contains(&0)
-        && !OWN_KEYS.contains(&key)
+    !key.is_empty() && key.len() <= MAX_KEY_BYTES && !key.as_bytes().contains(&0) && !is_taken(key)
 }
 
 /// The longest part of `value` that is no longer than a value may be, up to a NUL.

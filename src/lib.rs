@@ -22,6 +22,7 @@
 //! | [`http::respond`] | serve them from one's own router |
 //! | [`HeapProfile`] | take, compare and write profiles without HTTP; of what is old, or by [`AgeClass`] |
 //! | [`labels`] | say which tenant, route or job an allocation is for |
+//! | [`Profile`] | count what is alive of one's own things, by the stack that made it |
 //! | [`watch`], [`WatchOptions`] | watch the process over time: growth, leaks, the peak |
 //! | [`sample_rate`], [`set_sample_rate`] | the rate, at any time |
 //! | [`mem_stats`] | totals, their error, resident memory, and the profiler's own state |
@@ -68,6 +69,7 @@ compile_error!(
 );
 
 mod allocator;
+mod custom;
 mod elementary;
 mod error;
 #[cfg(feature = "http")]
@@ -92,6 +94,7 @@ mod mutations;
 mod statistics;
 
 pub use allocator::ProfiledAllocator;
+pub use custom::{Profile, ProfileEntry};
 pub use error::Error;
 #[cfg(feature = "http")]
 pub use http::{serve, serve_from_env};

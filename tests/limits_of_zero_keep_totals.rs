@@ -46,6 +46,7 @@ static ALLOCATORS: [ProfiledAllocator; PARTS.len()] = [
         profile_samples: 0,
         profile_bytes: 0,
         label_sets: 0,
+        custom_stacks: 0,
     }),
 ];
 

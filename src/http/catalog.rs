@@ -132,6 +132,14 @@ pub(super) const CATALOG: &[Entry] = &[
 #[cfg(test)]
 mod tests {
     use super::CATALOG;
+    use crate::Profile;
+
+    #[test]
+    fn no_profile_of_ones_own_takes_their_names() {
+        for entry in CATALOG {
+            assert!(Profile::named(entry.name).is_err(), "{}", entry.name);
+        }
+    }
 
     #[test]
     fn names_are_in_the_alphabets_order() {

@@ -5,6 +5,7 @@ use super::limits::RouteLimits;
 use super::profiles::Asked;
 use super::query::Query;
 use super::response::Response;
+use crate::custom::Registered;
 use crate::profile::{Pieces, StackProfile};
 
 /// Where a profile's stacks come from.
@@ -14,6 +15,8 @@ pub(super) enum StackSource {
     Goroutine,
     /// The threads, by what started them.
     ThreadCreate,
+    /// The program's own.
+    Custom(&'static Registered),
     /// Nowhere: Rust has no counterpart, but the default scrapers ask for it and take a 404 for an outage. With the whole text
     /// form.
     Contention(&'static str),
@@ -28,7 +31,10 @@ pub(super) fn answer(
     limits: &RouteLimits,
 ) -> Result<Response, Response> {
     let query = asked.query;
-    let length = delta::wanted(query, limits)?;
+    let length = match source {
+        StackSource::Custom(_) => delta::refused(query)?,
+        _ => delta::wanted(query, limits)?,
+    };
     let is_text = query.integer("debug") != 0;
     let symbolize = query.value("symbolize") != "0";
     let body = match length {
@@ -52,6 +58,7 @@ fn collect(source: StackSource, _query: Query<'_>) -> Result<StackProfile, Respo
     Ok(match source {
         StackSource::Goroutine => StackProfile::count("goroutine"),
         StackSource::ThreadCreate => StackProfile::count("threadcreate"),
+        StackSource::Custom(registered) => registered.stacks(),
         StackSource::Contention(_) => {
             let types = [("contentions", "count"), ("delay", "nanoseconds")];
             StackProfile::new(&types, types[0], 1)

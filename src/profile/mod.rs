@@ -42,7 +42,6 @@ mod sites;
 mod spool;
 #[cfg(feature = "http")]
 mod stack_names;
-#[cfg(feature = "http")]
 mod stacks;
 mod status;
 mod symbol_cache;
@@ -76,7 +75,6 @@ pub(crate) use self::raw::{RAW_BYTES, RawProfile, Written};
 pub(crate) use self::reread::{Unreadable, reread};
 #[cfg(feature = "http")]
 pub(crate) use self::stack_names::{NamedFrame, stack_names};
-#[cfg(feature = "http")]
 pub(crate) use self::stacks::StackProfile;
 pub(crate) use self::status::Status;
 pub(crate) use self::unwind_tables::refresh as refresh_unwind_tables;

@@ -56,6 +56,9 @@ pub struct ProfilerStats {
     /// Samples without their labels: seven eighths of [`Limits::buckets`](crate::Limits::buckets) are used, and new labels of a
     /// stack are counted with its others. Totals include them.
     pub mixed_labels: u64,
+    /// Entries of [`Profile`](crate::Profile)s of one's own without their stack, because
+    /// [`Limits::custom_stacks`](crate::Limits::custom_stacks) was reached or the system gave no memory. Counts include them.
+    pub folded_entries: u64,
 }
 
 impl ProfilerStats {
@@ -82,6 +85,7 @@ impl ProfilerStats {
             refused_labels: labels.refused,
             cut_labels: labels.cut,
             mixed_labels: counters.labels,
+            folded_entries: counters.entries,
         }
     }
 

@@ -13,6 +13,7 @@ use super::pieces::Pieces;
 use super::pprof::{nanos, nanos_since_epoch};
 use super::proto;
 use super::sites::Site;
+#[cfg(feature = "http")]
 use super::stack_names::{NamedFrame, named_frames};
 use super::tables::{Form, Tables};
 use super::text;
@@ -23,7 +24,9 @@ use crate::stack::ReturnAddress;
 /// Counts by stack and labels.
 #[derive(Debug, Clone)]
 pub(crate) struct StackProfile {
-    /// `(type, unit)` of each value, one or two. The first names the profile in its text form.
+    /// In its text form.
+    name: String,
+    /// `(type, unit)` of each value, one or two.
     sample_types: Vec<(String, &'static str)>,
     period_type: (String, &'static str),
     period: i64,
@@ -50,6 +53,7 @@ struct Entry {
 }
 
 /// An entry by name.
+#[cfg(feature = "http")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NamedEntry {
     /// The leaf first; what was inlined has frames of its own.
@@ -65,8 +69,10 @@ impl StackProfile {
         period_type: (&str, &'static str),
         period: i64,
     ) -> Self {
+        let name = sample_types.first().map_or("", |(name, _)| *name);
         let sample_types = sample_types.iter().take(2);
         Self {
+            name: name.to_owned(),
             sample_types: sample_types
                 .map(|(name, unit)| ((*name).to_owned(), *unit))
                 .collect(),
@@ -82,9 +88,26 @@ impl StackProfile {
         }
     }
 
-    /// A profile that counts things of this name, as most of Go's do.
+    /// A profile that counts things of this name, as most of Go's do. In the file the name is an identifier: Parca and
+    /// Pyroscope refuse others, which Go writes.
     pub(crate) fn count(name: &str) -> Self {
-        Self::new(&[(name, "count")], (name, "count"), 1)
+        let is_allowed = |(nth, letter): (usize, char)| {
+            letter == '_' || letter.is_ascii_alphabetic() || nth > 0 && letter.is_ascii_digit()
+        };
+        let letters = name.chars().enumerate();
+        let identifier: String = letters
+            .map(|(nth, letter)| {
+                if is_allowed((nth, letter)) {
+                    letter
+                } else {
+                    '_'
+                }
+            })
+            .collect();
+        Self {
+            name: name.to_owned(),
+            ..Self::new(&[(&identifier, "count")], (&identifier, "count"), 1)
+        }
     }
 
     /// Adds to the values of a stack, leaf first, with these labels, in any order.
@@ -169,6 +192,7 @@ impl StackProfile {
     }
 
     /// The growth since `earlier`, of the same types; what has not changed is left out.
+    #[cfg(any(feature = "http", test))]
     pub(crate) fn since(&self, earlier: &Self, duration: Duration) -> Self {
         let mut grown = self.clone();
         for before in earlier.entries.iter() {
@@ -357,10 +381,8 @@ impl StackProfile {
         let frames = self.frames(&entries, &mappings, true);
         let mut pieces = Pieces::default();
         let mut out = String::new();
-        let name = self.sample_types.first();
-        let name = name.map_or("", |(name, _)| name.as_str());
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "{name} profile: total {}", self.total());
+        let _ = writeln!(out, "{} profile: total {}", self.name, self.total());
         for entry in &entries {
             let _ = write!(out, "{} @", entry.values[0]);
             let stack: Vec<Site> = Site::of_stack(self.frames_of(entry), &mappings).collect();
@@ -388,6 +410,7 @@ impl StackProfile {
     }
 
     /// The entries by name, in the order of the text form.
+    #[cfg(feature = "http")]
     pub(crate) fn named_entries(&self) -> Vec<NamedEntry> {
         let _own = Suspended::new();
         let entries = self.ranked();

@@ -30,9 +30,9 @@ use super::shared::{AtomicPtr, AtomicU64, AtomicUsize, IN_MODEL, Ordering};
 use crate::limits::Limits;
 use crate::stack::{ReturnAddress, Stack, mix};
 
-/// Chain heads: 128 KiB of zero pages, of which a page is touched when one of its 512 chains gets a bucket. At the
+/// Chain heads of the table of samples: 128 KiB of zero pages, of which a page is touched when one of its 512 chains gets a bucket. At the
 /// default limit of 65 536 buckets a chain has four on average; half as many heads would double that. A power of two.
-const HEADS: usize = if IN_MODEL { 1 } else { 1 << 14 };
+const SAMPLES: usize = if IN_MODEL { 1 } else { 1 << 14 };
 
 /// What stands for the size of a bucket of mixed sizes. No `Layout` is as large.
 const MIXED: usize = usize::MAX;
@@ -70,7 +70,8 @@ pub(crate) struct Key<'a> {
 }
 
 #[derive(Debug)]
-pub(crate) struct Buckets {
+pub(crate) struct Buckets<const HEADS: usize = SAMPLES> {
+    /// A power of two of them.
     heads: [AtomicPtr<Bucket>; HEADS],
     len: AtomicUsize,
     /// Samples whose stack lost frames on the root side.
@@ -161,7 +162,7 @@ impl Bucket {
     }
 }
 
-impl Buckets {
+impl<const HEADS: usize> Buckets<HEADS> {
     pub(crate) const fn new() -> Self {
         Self {
             heads: [const { AtomicPtr::new(ptr::null_mut()) }; HEADS],
@@ -213,12 +214,23 @@ impl Buckets {
         let mixed = Key { size: MIXED, ..key };
         let labels = LabelSet::NONE;
         if key.labels != labels {
-            match self.find_or_insert_exactly(busy, mixed, limit - limit / 8) {
+            match self.find_or_insert_whole(busy, mixed, limit - limit / 8) {
                 Err(NoRoom::Limit) => {}
                 done => return done,
             }
         }
-        self.find_or_insert_exactly(busy, Key { labels, ..mixed }, limit)
+        self.find_or_insert_whole(busy, Key { labels, ..mixed }, limit)
+    }
+
+    /// `find_or_insert_exactly`, for those who ask seldom.
+    #[inline(never)]
+    pub(super) fn find_or_insert_whole(
+        &self,
+        busy: &Busy<'_>,
+        key: Key<'_>,
+        limit: usize,
+    ) -> Result<&Bucket, NoRoom> {
+        self.find_or_insert_exactly(busy, key, limit)
     }
 
     /// The bucket for `key`, made if it is new and fewer than `limit` exist.

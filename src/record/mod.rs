@@ -18,6 +18,7 @@ mod birth;
 mod buckets;
 mod busy;
 mod drops;
+mod entries;
 mod environment;
 mod exact;
 mod filter;
@@ -45,6 +46,7 @@ pub(crate) use self::buckets::Bucket;
 use self::buckets::{Buckets, Key};
 pub(crate) use self::busy::Busy;
 use self::drops::Drops;
+use self::entries::Entries;
 pub(crate) use self::environment::RATE_VARIABLE;
 use self::environment::RateVariable;
 use self::exact::Exact;
@@ -83,6 +85,7 @@ struct Record {
     live: Live,
     buckets: Buckets,
     folded: Folded,
+    entries: Entries,
     seeds: Seeds,
     limits: SetLimits,
     drops: Drops,
@@ -101,6 +104,7 @@ impl Record {
             live: Live::new(),
             buckets: Buckets::new(),
             folded: Folded::new(),
+            entries: Entries::new(),
             seeds: Seeds::new(),
             limits: SetLimits::new(Limits::DEFAULT),
             drops: Drops::new(),
@@ -317,6 +321,42 @@ pub(crate) fn stack_here(own_frame: OwnFrame) -> Stack {
     stack
 }
 
+/// Counts a thing of the program's under its number of profile, the calling thread's stack, as in `stack_here`, and its
+/// labels. None, and counted, if there is no room for it, or if the thread is inside the profiler. Not for signal handlers.
+pub(crate) fn enter(profile: usize, own_frame: OwnFrame) -> Option<&'static Bucket> {
+    let limits = limits();
+    let mut stack = Stack::new();
+    let entered = Thread::with(|thread| {
+        let busy = Busy::enter(thread)?;
+        stack::capture(
+            &RECORD.delta,
+            busy.own_stack(),
+            own_frame,
+            limits.depth,
+            &mut stack,
+        );
+        let entered = RECORD
+            .entries
+            .enter(&busy, profile, &stack, limits.custom_stacks);
+        busy.leave();
+        entered.ok()
+    });
+    if entered.is_none() {
+        RECORD.drops.entries.fetch_add(1, Ordering::Relaxed);
+    }
+    entered
+}
+
+/// One that was entered has ended.
+pub(crate) fn exit(entered: &Bucket) {
+    entered.count_free();
+}
+
+/// What was entered for a profile, by stack and labels.
+pub(crate) fn entered(profile: usize) -> impl Iterator<Item = &'static Bucket> {
+    RECORD.entries.of(profile)
+}
+
 /// Whether the block at `block` may have been sampled. False is certain.
 #[inline(always)]
 pub(crate) fn may_contain(block: *mut u8) -> bool {
@@ -513,6 +553,8 @@ pub(crate) struct Counters {
     pub(crate) mixed_sizes: u64,
     /// Samples that were counted without their labels.
     pub(crate) labels: u64,
+    /// Things of the program's that were counted without their stack.
+    pub(crate) entries: u64,
     pub(crate) bucket_limit: u64,
     pub(crate) live_limit: u64,
     pub(crate) no_memory: u64,
@@ -526,6 +568,7 @@ pub(crate) fn counters() -> Counters {
         live_records: RECORD.live.len(),
         memory: size_of::<Record>()
             + RECORD.buckets.mapped()
+            + RECORD.entries.mapped()
             + RECORD.live.mapped()
             + RECORD.exact.mapped()
             + RECORD.delta.bytes(),
@@ -533,6 +576,7 @@ pub(crate) fn counters() -> Counters {
         nested: drops.nested.load(Ordering::Relaxed),
         mixed_sizes: drops.mixed_sizes.load(Ordering::Relaxed),
         labels: drops.labels.load(Ordering::Relaxed),
+        entries: drops.entries.load(Ordering::Relaxed),
         bucket_limit: drops.bucket_limit.load(Ordering::Relaxed),
         live_limit: drops.live_limit.load(Ordering::Relaxed),
         no_memory: drops.no_memory.load(Ordering::Relaxed),

@@ -13,6 +13,7 @@ pub(super) struct SetLimits {
     profile_samples: AtomicUsize,
     profile_bytes: AtomicUsize,
     label_sets: AtomicUsize,
+    custom_stacks: AtomicUsize,
 }
 
 impl SetLimits {
@@ -24,6 +25,7 @@ impl SetLimits {
             profile_samples: AtomicUsize::new(limits.profile_samples),
             profile_bytes: AtomicUsize::new(limits.profile_bytes),
             label_sets: AtomicUsize::new(limits.label_sets),
+            custom_stacks: AtomicUsize::new(limits.custom_stacks),
         }
     }
 
@@ -37,6 +39,8 @@ impl SetLimits {
         self.profile_bytes
             .store(limits.profile_bytes, Ordering::Relaxed);
         self.label_sets.store(limits.label_sets, Ordering::Relaxed);
+        self.custom_stacks
+            .store(limits.custom_stacks, Ordering::Relaxed);
     }
 
     pub(super) fn get(&self) -> Limits {
@@ -47,6 +51,7 @@ impl SetLimits {
             profile_samples: self.profile_samples.load(Ordering::Relaxed),
             profile_bytes: self.profile_bytes.load(Ordering::Relaxed),
             label_sets: self.label_sets.load(Ordering::Relaxed),
+            custom_stacks: self.custom_stacks.load(Ordering::Relaxed),
         }
     }
 }

@@ -242,11 +242,12 @@ pub(super) const METRICS: &[Definition] = &[
         name: "rust_memprofile_dropped",
         kind: Kind::Counter,
         unit: None,
-        help: "Samples, and labels of samples to come, that could not be kept whole.",
+        help: "Samples, labels of samples to come, and entries of own profiles that could not be kept whole.",
         read: Read::Each(|stats| {
             let profiler = &stats.profiler;
             let reasons = [
                 ("bucket_limit", profiler.folded_bucket_limit),
+                ("entries", profiler.folded_entries),
                 ("label_cut", profiler.cut_labels),
                 ("label_refused", profiler.refused_labels),
                 ("labels", profiler.dropped_labels),

@@ -89,13 +89,33 @@ impl Interner {
     }
 
     /// The set of these labels; none, and counted, if there is no room for one more.
-    pub(super) fn find_or_insert(&self, labels: &Merged<'_>) -> LabelSet {
+    pub(super) fn find_or_insert(&self, labels: &mut Merged<'_>) -> LabelSet {
+        let found = self.find(labels.as_slice());
+        let found = found.unwrap_or_else(|| self.insert(labels));
         if labels.refused > 0 {
             self.refused.fetch_add(labels.refused, Ordering::Relaxed);
         }
         if labels.cut > 0 {
             self.cut.fetch_add(labels.cut, Ordering::Relaxed);
         }
+        found
+    }
+
+    fn find(&self, labels: &[(&str, &str)]) -> Option<LabelSet> {
+        if labels.is_empty() {
+            return Some(LabelSet::NONE);
+        }
+        let hash = hash(labels);
+        let head = self.heads.get(hash as usize & (HEADS - 1))?;
+        // As in `find_or_insert_sorted`.
+        let newest = head.load(Ordering::Acquire);
+        Region::at(self.region.load(Ordering::Acquire))?.find(newest, 0, hash, labels)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn insert(&self, labels: &mut Merged<'_>) -> LabelSet {
+        labels.cut_at_nuls();
         let labels = labels.as_slice();
         if labels.is_empty() {
             return LabelSet::NONE;

@@ -51,24 +51,38 @@ impl<'a> Merged<'a> {
         }
         let kept = cut(value);
         self.cut += u64::from(kept.len() < value.len());
-        let place = self.as_slice().partition_point(|(other, _)| *other < key);
-        let is_known = self
+        let place = self
             .as_slice()
-            .get(place)
-            .is_some_and(|(other, _)| *other == key);
-        match (is_known, kept.is_empty()) {
-            (true, false) => self.put(place, (key, kept)),
-            (false, true) => {}
-            (true, true) => {
+            .binary_search_by(|(other, _)| (*other).cmp(key));
+        match (place, kept.is_empty()) {
+            (Ok(place), false) => self.put(place, (key, kept)),
+            (Err(_), true) => {}
+            (Ok(place), true) => {
                 self.labels.copy_within(place + 1..self.len, place);
                 self.len -= 1;
             }
-            (false, false) if self.len < MAX_LABELS => {
+            (Err(place), false) if self.len < MAX_LABELS => {
                 self.labels.copy_within(place..self.len, place + 1);
                 self.len += 1;
                 self.put(place, (key, kept));
             }
-            (false, false) => self.refused += 1,
+            (Err(_), false) => self.refused += 1,
+        }
+    }
+
+    /// Takes out keys with a NUL, and cuts values before theirs: texts of stacks have one behind each part. Not in `set`,
+    /// because a set that is known has been through here.
+    pub(super) fn cut_at_nuls(&mut self) {
+        let (before, len) = (self.labels, self.len);
+        self.len = 0;
+        for (key, value) in before.into_iter().take(len) {
+            if key.contains('\0') {
+                self.refused += 1;
+                continue;
+            }
+            let kept = value.split('\0').next().unwrap_or_default();
+            self.cut += u64::from(kept.len() < value.len());
+            self.set(key, kept);
         }
     }
 
@@ -83,17 +97,12 @@ impl<'a> Merged<'a> {
     }
 }
 
-/// Texts of stacks have a NUL behind each part.
 fn is_allowed(key: &str) -> bool {
-    !key.is_empty() && key.len() <= MAX_KEY_BYTES && !key.as_bytes().contains(&0) && !is_taken(key)
+    !key.is_empty() && key.len() <= MAX_KEY_BYTES && !is_taken(key)
 }
 
-/// The longest part of `value` that is no longer than a value may be, up to a NUL.
+/// The longest part of `value` that is no longer than a value may be.
 fn cut(value: &str) -> &str {
-    let value = match value.as_bytes().contains(&0) {
-        true => value.split('\0').next().unwrap_or_default(),
-        false => value,
-    };
     // `str::floor_char_boundary` is younger than the oldest Rust that this crate is for.
     let mut end = value.len().min(MAX_VALUE_BYTES);
     while !value.is_char_boundary(end) {
@@ -152,11 +161,13 @@ mod tests {
         merged.set(&longer, "v");
         merged.set("a\0b", "v");
         merged.set("b", "v\0w");
+        merged.set("c", "\0");
+        merged.cut_at_nuls();
         let kept = "v".repeat(MAX_VALUE_BYTES - 1);
         assert_eq!(
             merged.as_slice(),
             [("b", "v"), (long.as_str(), kept.as_str())]
         );
-        assert_eq!((merged.refused, merged.cut), (2, 2));
+        assert_eq!((merged.refused, merged.cut), (2, 3));
     }
 }

@@ -91,7 +91,7 @@ impl LabelSet {
         for (key, value) in labels {
             merged.set(key, value);
         }
-        SETS.find_or_insert(&merged)
+        SETS.find_or_insert(&mut merged)
     }
 
     /// Runs `work` with these labels in the place of those in force on this thread.

@@ -111,7 +111,7 @@ fn a_flood_of_own_stacks_is_bounded() {
     assert_eq!(CONNECTIONS.count(), alive);
     let folded = debug_pprof::mem_stats().profiler.folded_entries as usize;
     assert!(
-        folded >= 2 * (STACKS - LIMITS.custom_stacks) && folded <= 4 * STACKS,
+        (2 * (STACKS - LIMITS.custom_stacks)..=4 * STACKS).contains(&folded),
         "{folded}"
     );
     let mut file = Vec::new();

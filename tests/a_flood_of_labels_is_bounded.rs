@@ -67,7 +67,7 @@ unsafe impl std::alloc::GlobalAlloc for Either {
 
 const TEST: &str = "a_flood_of_labels_is_bounded";
 const SIZE: usize = 30_011;
-const FLOOD: usize = 20_000;
+const FLOOD: usize = 10_000;
 /// More than this is out of bounds: sets of 256 bytes, buckets of some 400.
 const BYTES: usize = 8 << 20;
 

@@ -81,7 +81,7 @@ fn fork_under_load(forks: usize, seconds: u32, is_locked: bool) -> Option<End> {
 
 #[test]
 fn forks_while_labels_are_made_never_hang() {
-    let end = fork_under_load(100, WATCHDOG_SECONDS, false);
+    let end = fork_under_load(60, WATCHDOG_SECONDS, false);
     assert_eq!(end, None);
     // With the lock the first that is forked while it is held never ends.
     let end = fork_under_load(2_000, 1, true);

@@ -104,7 +104,7 @@ impl Profile {
     /// Counts one thing more, made by the caller, until the entry is dropped: keep it in the thing. It may be dropped on any
     /// thread; one that is forgotten counts for ever.
     ///
-    /// Takes about 0.3 µs with a stack of 20 frames, and dropping the entry one addition; nothing is allocated and no lock is taken.
+    /// Takes about 0.1 µs under 10 frames and 0.35 µs under 30, and dropping the entry one addition; nothing is allocated and no lock is taken.
     /// What is kept is a count for each stack: see [`Limits::custom_stacks`](crate::Limits::custom_stacks), beyond which things
     /// are counted without their stack. Not for signal handlers.
     // Not inlined, with what it calls: the stack is cut at this function's frame.

@@ -108,21 +108,6 @@ const OTHER_ANSWERS: &[(&str, u16, &str)] = &[
         501,
         "it needs a garbage collector",
     ),
-    (
-        "custom",
-        404,
-        "a program cannot register profiles of its own",
-    ),
-    (
-        "custom-seconds",
-        404,
-        "a program cannot register profiles of its own",
-    ),
-    (
-        "custom-seconds-abc",
-        404,
-        "a program cannot register profiles of its own",
-    ),
 ];
 
 /// Headers that differ on every answer: name, reason.
@@ -149,9 +134,13 @@ const OTHER_BODIES: &[(&str, &str)] = &[
     ("symbol-GET-pc", "addresses of the recorded program"),
 ];
 
+/// As the recorded program has it.
+static HANDLES: debug_pprof::Profile = debug_pprof::Profile::new("example.com/goref.handles");
+
 #[test]
 fn each_recorded_answer_is_given() {
     let addr = debug_pprof::serve("127.0.0.1:0").expect("a server");
+    let _handle = HANDLES.add();
     let recorded = recorded_files();
     let names: Vec<_> = REQUESTS
         .iter()

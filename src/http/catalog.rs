@@ -1,5 +1,6 @@
 //! The catalog: every name under `/debug/pprof/`, Go's description of it, and what answers it here.
 
+use super::stacks::StackSource;
 use crate::profile::DefaultSampleType;
 
 /// A name that Go serves.
@@ -14,8 +15,10 @@ pub(super) struct Entry {
 /// What answers a name.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// A profile, with its text form and its delta.
-    Profile(Source),
+    /// The memory buckets, as a profile, its text form and its delta.
+    Memory(DefaultSampleType),
+    /// The same of counts by stack.
+    Stacks(StackSource),
     /// What the watcher remembers.
     Watched(Watched),
     /// The program's arguments.
@@ -35,41 +38,20 @@ pub(super) enum Watched {
     Leaks,
 }
 
-/// Where a profile's samples come from.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Source {
-    /// The memory buckets.
-    Memory(DefaultSampleType),
-    /// Nowhere: Rust has no counterpart, but the default scrapers ask for it and take a 404 for an outage.
-    Nowhere(Shape),
-}
-
-/// The shape of a profile without samples.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Shape {
-    /// `(type, unit)` of each value. The first is the period's type as well; the period is 1, as in Go.
-    pub(super) sample_types: &'static [(&'static str, &'static str)],
-    /// The whole text form.
-    pub(super) text: &'static str,
-}
-
-const CONTENTIONS: &[(&str, &str)] = &[("contentions", "count"), ("delay", "nanoseconds")];
-
 /// The names in the index page's order, which is the alphabet's.
 pub(super) const CATALOG: &[Entry] = &[
     Entry {
         name: "allocs",
         description: "A sampling of all past memory allocations",
-        content: Content::Profile(Source::Memory(DefaultSampleType::AllocSpace)),
+        content: Content::Memory(DefaultSampleType::AllocSpace),
     },
     Entry {
         name: "block",
         description: "Stack traces that led to blocking on synchronization primitives. Always empty: nothing in \
                       Rust's standard library counts them.",
-        content: Content::Profile(Source::Nowhere(Shape {
-            sample_types: CONTENTIONS,
-            text: "--- contention:\ncycles/second=1000000000\n",
-        })),
+        content: Content::Stacks(StackSource::Contention(
+            "--- contention:\ncycles/second=1000000000\n",
+        )),
     },
     Entry {
         name: "cmdline",
@@ -79,10 +61,7 @@ pub(super) const CATALOG: &[Entry] = &[
     Entry {
         name: "goroutine",
         description: "Stack traces of all current goroutines. Always empty: a Rust process has none.",
-        content: Content::Profile(Source::Nowhere(Shape {
-            sample_types: &[("goroutine", "count")],
-            text: "goroutine profile: total 0\n",
-        })),
+        content: Content::Stacks(StackSource::Goroutine),
     },
     Entry {
         name: "goroutineleak",
@@ -98,7 +77,7 @@ pub(super) const CATALOG: &[Entry] = &[
                       GET parameter is accepted and does nothing. min_age=10m keeps what has lived as long, \
                       label=age splits everything by age, label=type says what is stored in it, label=age,type both. \
                       since=1h asks for the growth since then, rss=1 adds all other physical memory.",
-        content: Content::Profile(Source::Memory(DefaultSampleType::Unset)),
+        content: Content::Memory(DefaultSampleType::Unset),
     },
     Entry {
         name: "leaks",
@@ -110,11 +89,10 @@ pub(super) const CATALOG: &[Entry] = &[
         name: "mutex",
         description: "Stack traces of holders of contended mutexes. Always empty: nothing in Rust's standard \
                       library counts them.",
-        content: Content::Profile(Source::Nowhere(Shape {
-            sample_types: CONTENTIONS,
-            // The sampling period that Go prints while mutex profiling is off.
-            text: "--- mutex:\ncycles/second=1000000000\nsampling period=0\n",
-        })),
+        content: Content::Stacks(StackSource::Contention(
+            // The sampling period is what Go prints while mutex profiling is off.
+            "--- mutex:\ncycles/second=1000000000\nsampling period=0\n",
+        )),
     },
     Entry {
         name: "peakheap",
@@ -139,10 +117,7 @@ pub(super) const CATALOG: &[Entry] = &[
         name: "threadcreate",
         description: "Stack traces that led to the creation of new OS threads. Always empty: nothing in Rust's \
                       standard library counts them.",
-        content: Content::Profile(Source::Nowhere(Shape {
-            sample_types: &[("threadcreate", "count")],
-            text: "threadcreate profile: total 0\n",
-        })),
+        content: Content::Stacks(StackSource::ThreadCreate),
     },
     Entry {
         name: "trace",
@@ -157,6 +132,14 @@ pub(super) const CATALOG: &[Entry] = &[
 #[cfg(test)]
 mod tests {
     use super::CATALOG;
+    use crate::Profile;
+
+    #[test]
+    fn no_profile_of_ones_own_takes_their_names() {
+        for entry in CATALOG {
+            assert!(Profile::named(entry.name).is_err(), "{}", entry.name);
+        }
+    }
 
     #[test]
     fn names_are_in_the_alphabets_order() {

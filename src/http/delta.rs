@@ -15,16 +15,8 @@ const POLL: Duration = Duration::from_millis(200);
 /// The length of the delta that `query` asks for; `None` for a plain profile. The checks are Go's, in its order,
 /// with our limit as the last.
 pub(super) fn wanted(query: Query<'_>, limits: &RouteLimits) -> Result<Option<Duration>, Response> {
-    let value = query.value("seconds");
-    if value.is_empty() {
+    let Some(seconds) = seconds(query)? else {
         return Ok(None);
-    }
-    let seconds = match value.parse::<i64>() {
-        Ok(seconds) if seconds > 0 => seconds.unsigned_abs(),
-        _ => {
-            let message = "invalid value for \"seconds\" - must be a positive integer";
-            return Err(Response::refusal(400, message));
-        }
     };
     if query.integer("debug") != 0 {
         let message = "seconds and debug params are incompatible";
@@ -38,6 +30,31 @@ pub(super) fn wanted(query: Query<'_>, limits: &RouteLimits) -> Result<Option<Du
         return Err(Response::refusal(400, &message));
     }
     Ok(Some(Duration::from_secs(seconds)))
+}
+
+fn seconds(query: Query<'_>) -> Result<Option<u64>, Response> {
+    let value = query.value("seconds");
+    if value.is_empty() {
+        return Ok(None);
+    }
+    match value.parse::<i64>() {
+        Ok(seconds) if seconds > 0 => Ok(Some(seconds.unsigned_abs())),
+        _ => {
+            let message = "invalid value for \"seconds\" - must be a positive integer";
+            Err(Response::refusal(400, message))
+        }
+    }
+}
+
+/// Of a profile that has no delta, as Go's own profiles of a program.
+pub(super) fn refused(query: Query<'_>) -> Result<Option<Duration>, Response> {
+    match seconds(query)? {
+        None => Ok(None),
+        Some(_) => {
+            let message = "\"seconds\" parameter is not supported for this profile type";
+            Err(Response::refusal(400, message))
+        }
+    }
 }
 
 /// Runs `before`, waits for `length` and returns what `before` returned, which is all that is held meanwhile.

@@ -40,6 +40,7 @@ mod routes;
 mod serve;
 mod server;
 mod slots;
+mod stacks;
 mod stream;
 mod symbol;
 #[cfg(feature = "tiny_http")]

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::catalog::Source;
 use super::delta;
 use super::duration;
 use super::labels::Labels;
@@ -12,7 +11,7 @@ use super::query::Query;
 use super::response::Response;
 use super::watched;
 use crate::error::Error;
-use crate::profile::{self, Ages, DefaultSampleType, HeapProfile, Pieces, PprofView};
+use crate::profile::{Ages, DefaultSampleType, HeapProfile, Pieces, PprofView};
 use crate::stats;
 
 /// Whatever its age.
@@ -35,46 +34,39 @@ pub(super) struct Asked<'a> {
     pub(super) head_only: bool,
 }
 
-/// The answer for the profile `name`; the error is an answer as well. `gc` is accepted and without effect.
+/// The answer for the memory profile `name`; the error is an answer as well. `gc` is accepted and without effect.
 pub(super) fn answer(
     name: &str,
-    source: Source,
+    default: DefaultSampleType,
     asked: &Asked<'_>,
     gone: &mut dyn FnMut() -> bool,
     limits: &RouteLimits,
 ) -> Result<Response, Response> {
     let query = asked.query;
-    if matches!(source, Source::Memory(_)) && previous::is_wanted(query)? {
+    if previous::is_wanted(query)? {
         return previous::answer(name, query, asked.head_only);
     }
     let length = delta::wanted(query, limits)?;
-    if let Source::Memory(default) = source
-        && let Some(age) = duration::wanted(query, "since")?
-    {
+    if let Some(age) = duration::wanted(query, "since")? {
         return watched::since(name, default, age, asked);
     }
-    let ages = match source {
-        Source::Memory(_) => ages(query, length)?,
-        Source::Nowhere(_) => ALL,
-    };
-    let labels = match source {
-        Source::Memory(_) => Labels::wanted(query)?,
-        Source::Nowhere(_) => Labels::default(),
-    };
+    let ages = ages(query, length)?;
+    let labels = Labels::wanted(query)?;
     let is_text = query.integer("debug") != 0;
-    let with_rss = match source {
-        Source::Memory(_) => with_rss(query, ages, is_text || length.is_some())?,
-        Source::Nowhere(_) => false,
-    };
+    let with_rss = with_rss(query, ages, is_text || length.is_some())?;
     let names = Names {
         symbolize: query.value("symbolize") != "0",
         types: labels.of_type,
     };
+    let view = view(default, names);
     let body = match length {
         _ if asked.head_only => Pieces::default(),
-        None if is_text => text(source, ages, labels.of_type)?,
-        None => snapshot(source, ages, names, with_rss)?,
-        Some(length) => growth(source, names, length, gone, limits)?,
+        None if is_text => capture(ages)?.to_text(labels.of_type),
+        None => snapshot(ages, with_rss)?.to_pprof(view),
+        Some(length) => {
+            let earlier = delta::across(length, gone, limits, || capture(ALL))?;
+            capture(ALL)?.since(&earlier).to_pprof(view)
+        }
     };
     Ok(match length {
         None if is_text => Response::text(body),
@@ -106,13 +98,6 @@ fn ages(query: Query<'_>, length: Option<Duration>) -> Result<Ages, Response> {
     Err(Response::refusal(400, &message))
 }
 
-fn text(source: Source, ages: Ages, types: bool) -> Result<Pieces, Response> {
-    match source {
-        Source::Memory(_) => Ok(capture(ages)?.to_text(types)),
-        Source::Nowhere(shape) => Ok(Pieces::of(shape.text.as_bytes())),
-    }
-}
-
 /// Whether all physical memory is asked for.
 fn with_rss(query: Query<'_>, ages: Ages, is_text_or_delta: bool) -> Result<bool, Response> {
     match query.value("rss").as_str() {
@@ -129,38 +114,14 @@ fn with_rss(query: Query<'_>, ages: Ages, is_text_or_delta: bool) -> Result<bool
     }
 }
 
-fn snapshot(source: Source, ages: Ages, names: Names, with_rss: bool) -> Result<Pieces, Response> {
-    match source {
-        Source::Memory(default) => {
-            let mut profile = capture(ages)?;
-            if with_rss {
-                let view = stats::allocator_view().map(|(_, view)| view);
-                let unread = || Response::refusal(500, "rss=1 needs /proc/self/smaps");
-                profile = profile.with_rss(view).ok_or_else(unread)?;
-            }
-            Ok(profile.to_pprof(view(default, names)))
-        }
-        Source::Nowhere(shape) => Ok(empty(shape.sample_types, None)),
+fn snapshot(ages: Ages, with_rss: bool) -> Result<HeapProfile, Response> {
+    let profile = capture(ages)?;
+    if !with_rss {
+        return Ok(profile);
     }
-}
-
-fn growth(
-    source: Source,
-    names: Names,
-    length: Duration,
-    gone: &mut dyn FnMut() -> bool,
-    limits: &RouteLimits,
-) -> Result<Pieces, Response> {
-    match source {
-        Source::Memory(default) => {
-            let earlier = delta::across(length, gone, limits, || capture(ALL))?;
-            Ok(capture(ALL)?.since(&earlier).to_pprof(view(default, names)))
-        }
-        Source::Nowhere(shape) => {
-            delta::across(length, gone, limits, || Ok(()))?;
-            Ok(empty(shape.sample_types, Some(length)))
-        }
-    }
+    let view = stats::allocator_view().map(|(_, view)| view);
+    let unread = || Response::refusal(500, "rss=1 needs /proc/self/smaps");
+    profile.with_rss(view).ok_or_else(unread)
 }
 
 fn capture(ages: Ages) -> Result<HeapProfile, Response> {
@@ -176,9 +137,4 @@ pub(super) fn view(default_sample_type: DefaultSampleType, names: Names) -> Ppro
         symbolize: names.symbolize,
         types: names.types,
     }
-}
-
-fn empty(sample_types: &[(&str, &str)], duration: Option<Duration>) -> Pieces {
-    let period_type = sample_types.first().copied().unwrap_or_default();
-    profile::empty_pprof(sample_types, period_type, 1, duration)
 }

@@ -10,8 +10,10 @@ use super::profiles::{self, Asked};
 use super::query::Query;
 use super::request::Request;
 use super::response::Response;
+use super::stacks::{self, StackSource};
 use super::symbol;
 use super::watched;
+use crate::custom;
 use crate::profile::{self, Pieces};
 
 /// Where Go serves the endpoint.
@@ -73,29 +75,38 @@ fn route(request: &Request, gone: &mut dyn FnMut() -> bool, limits: &RouteLimits
         // Go takes the rest of the path, slashes included, for the name, so `/heap/` is unknown. Names are
         // compared as they are: no escape is decoded, so none can smuggle a name past a proxy's rules.
         Some(name) => match CATALOG.iter().find(|entry| entry.name == name) {
-            None => Response::refusal(404, "Unknown profile"),
-            Some(entry) => match entry.content {
-                Content::Profile(source) => {
-                    let asked = Asked {
-                        query: Query::new(request.raw_query()),
-                        head_only: request.is_head(),
-                    };
-                    profiles::answer(name, source, &asked, gone, limits)
-                        .unwrap_or_else(|refusal| refusal)
+            Some(entry) => answer(name, &entry.content, request, gone, limits),
+            None => match custom::find(name) {
+                Some(registered) => {
+                    let content = Content::Stacks(StackSource::Custom(registered));
+                    answer(name, &content, request, gone, limits)
                 }
-                Content::Watched(what) => {
-                    let asked = Asked {
-                        query: Query::new(request.raw_query()),
-                        head_only: request.is_head(),
-                    };
-                    watched::answer(name, what, &asked).unwrap_or_else(|refusal| refusal)
-                }
-                Content::Cmdline => cmdline(limits),
-                Content::Symbol => symbols(request),
-                Content::Absent(reason) => Response::refusal(501, reason),
+                None => Response::refusal(404, "Unknown profile"),
             },
         },
     }
+}
+
+fn answer(
+    name: &str,
+    content: &Content,
+    request: &Request,
+    gone: &mut dyn FnMut() -> bool,
+    limits: &RouteLimits,
+) -> Response {
+    let asked = Asked {
+        query: Query::new(request.raw_query()),
+        head_only: request.is_head(),
+    };
+    let answered = match *content {
+        Content::Memory(default) => profiles::answer(name, default, &asked, gone, limits),
+        Content::Stacks(source) => stacks::answer(name, source, &asked, gone, limits),
+        Content::Watched(what) => watched::answer(name, what, &asked),
+        Content::Cmdline => Ok(cmdline(limits)),
+        Content::Symbol => Ok(symbols(request)),
+        Content::Absent(reason) => Err(Response::refusal(501, reason)),
+    };
+    answered.unwrap_or_else(|refusal| refusal)
 }
 
 /// What follows the mount, which may be under a prefix or cut off by the caller's router already; `None` for the

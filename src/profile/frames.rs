@@ -4,9 +4,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::PROFILES;
+use super::mappings::Mappings;
 use super::names::Line;
 use super::shims::Shims;
 use super::sites::Site;
+use super::symbolizer;
 use super::symbols::Resolved;
 use super::types;
 
@@ -83,11 +86,42 @@ pub(super) struct Frames {
     pub(super) shims: Arc<Shims>,
     /// Where code lies that stays as long as the process runs, the shims among it: only there may unwind data be looked at.
     pub(super) pinned: Vec<Range<usize>>,
+    /// Whether the functions of Rust's library on the leaf side are shown: what a thread waits in is what is asked for, what
+    /// it allocates in is not.
+    pub(super) shows_runtime: bool,
 }
 
 impl Frames {
+    /// With these names.
+    pub(super) fn of(resolved: Resolved, mappings: &Mappings) -> Self {
+        Self {
+            resolved,
+            shims: PROFILES.shims.get(),
+            pinned: mappings.pinned().collect(),
+            shows_runtime: false,
+        }
+    }
+
+    /// With the names of `sites`, or without if none are wanted.
+    pub(super) fn resolve(
+        sites: impl Iterator<Item = Site>,
+        mappings: &Mappings,
+        symbolize: bool,
+    ) -> Self {
+        let resolved = match symbolize {
+            true => PROFILES
+                .symbols
+                .resolve(sites, mappings, symbolizer::headroom),
+            false => Resolved::default(),
+        };
+        Self::of(resolved, mappings)
+    }
+
     /// The stack without the leading frames that belong to the allocation runtime; all of it if there is nothing else.
     pub(super) fn visible<'s>(&self, stack: &'s [Site]) -> &'s [Site] {
+        if self.shows_runtime {
+            return stack;
+        }
         let first = stack
             .iter()
             .position(|frame| !self.is_hidden(*frame))
@@ -145,6 +179,9 @@ impl Frames {
     /// its address alone.
     pub(super) fn lines(&self, frame: Site) -> &[Line] {
         let lines = self.resolved.lines(frame);
+        if self.shows_runtime {
+            return lines;
+        }
         let first = lines.iter().position(|line| !self.is_runtime(line));
         lines.get(first.unwrap_or(0)..).unwrap_or(lines)
     }
@@ -168,6 +205,7 @@ mod tests {
             resolved: Resolved::of(&named),
             shims: Arc::new(Shims::find()),
             pinned: Vec::new(),
+            shows_runtime: false,
         }
     }
 

@@ -57,6 +57,11 @@ impl<T: Copy> Interned<T> {
         self.entries.as_slice().len()
     }
 
+    /// In the order they came.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.entries.as_slice().iter()
+    }
+
     pub(super) fn get(&self, nth: u32) -> Option<&T> {
         self.entries.as_slice().get(nth as usize)
     }

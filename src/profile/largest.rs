@@ -63,12 +63,8 @@ impl Largest {
             .map(|(bucket, _)| bucket.map(of).unwrap_or_default())
             .collect();
         let wanted = sites.iter().flatten().copied();
-        let frames = Frames {
-            // The symbol table takes no memory, where debug information takes megabytes.
-            resolved: PROFILES.symbols.resolve(wanted, mappings, || 0),
-            shims: PROFILES.shims.get(),
-            pinned: mappings.pinned().collect(),
-        };
+        // The symbol table takes no memory, where debug information takes megabytes.
+        let frames = Frames::of(PROFILES.symbols.resolve(wanted, mappings, || 0), mappings);
         let described = held.iter().zip(&sites);
         described
             .map(|((_, bytes), stack)| {

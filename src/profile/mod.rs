@@ -10,7 +10,6 @@ mod ages;
 mod bare_thread;
 mod budget;
 mod by_site;
-mod empty;
 mod encoder;
 mod frames;
 mod heap;
@@ -43,6 +42,7 @@ mod sites;
 mod spool;
 #[cfg(feature = "http")]
 mod stack_names;
+mod stacks;
 mod status;
 mod symbol_cache;
 mod symbolizer;
@@ -63,8 +63,6 @@ pub use self::ages::AgeClass;
 #[cfg(feature = "http")]
 pub(crate) use self::ages::Ages;
 pub(crate) use self::bare_thread::{BareThread, start_alone};
-#[cfg(feature = "http")]
-pub(crate) use self::empty::empty_pprof;
 pub(crate) use self::heap::Summary;
 #[cfg(feature = "http")]
 pub(crate) use self::heap::{BucketCounts, DefaultSampleType, PprofView, weight};
@@ -77,6 +75,7 @@ pub(crate) use self::raw::{RAW_BYTES, RawProfile, Written};
 pub(crate) use self::reread::{Unreadable, reread};
 #[cfg(feature = "http")]
 pub(crate) use self::stack_names::{NamedFrame, stack_names};
+pub(crate) use self::stacks::StackProfile;
 pub(crate) use self::status::Status;
 pub(crate) use self::unwind_tables::refresh as refresh_unwind_tables;
 

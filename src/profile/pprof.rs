@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::ages;
+use super::all_mappings;
 use super::budget::{self, Kept};
 use super::encoder::Encoder;
 use super::frames::{Frames, Pseudo};
@@ -12,10 +13,7 @@ use super::pieces::Pieces;
 use super::profiler_stats::ProfilerStats;
 use super::proto;
 use super::sites::Site;
-use super::symbolizer;
-use super::symbols::Resolved;
 use super::tables::{Form, Tables};
-use super::{PROFILES, all_mappings};
 use crate::record;
 
 /// Go's sample types in Go's order. Tools open on the last unless the profile says otherwise.
@@ -71,36 +69,7 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Pieces {
 
 /// Resolves the frames of `records`, or nothing if names are not wanted.
 pub(super) fn frames_of(records: &[&HeapRecord], mappings: &Mappings, symbolize: bool) -> Frames {
-    let resolved = if symbolize {
-        PROFILES
-            .symbols
-            .resolve(sites(records, mappings), mappings, symbolizer::headroom)
-    } else {
-        Resolved::default()
-    };
-    Frames {
-        resolved,
-        shims: PROFILES.shims.get(),
-        pinned: mappings.pinned().collect(),
-    }
-}
-
-/// The same of buckets' stacks, with names.
-#[cfg(feature = "http")]
-pub(super) fn frames_of_buckets(
-    buckets: &[&'static record::Bucket],
-    mappings: &Mappings,
-) -> Frames {
-    let sites = buckets
-        .iter()
-        .flat_map(|bucket| Site::of_stack(bucket.frames(), mappings));
-    Frames {
-        resolved: PROFILES
-            .symbols
-            .resolve(sites, mappings, symbolizer::headroom),
-        shims: PROFILES.shims.get(),
-        pinned: mappings.pinned().collect(),
-    }
+    Frames::resolve(sites(records, mappings), mappings, symbolize)
 }
 
 fn sites<'a>(
@@ -148,20 +117,18 @@ fn build(
             label: {
                 let size = record.size().filter(|_| profile.shape() == Shape::Heap);
                 let size = size.map(|size| bytes_label(bytes, size));
-                let age = record.age().map(|class| proto::Label {
-                    key: age,
-                    str: tables.string(class.label()),
-                    num: 0,
-                    num_unit: 0,
-                });
+                let age = record
+                    .age()
+                    .map(|class| text_label(age, tables.string(class.label())));
                 let found = view.types.then(|| frames.type_of(&stack)).flatten();
-                let of_type = found.map(|found| proto::Label {
-                    key: of_type,
-                    str: tables.string(found),
-                    num: 0,
-                    num_unit: 0,
-                });
-                size.into_iter().chain(age).chain(of_type).collect()
+                let of_type = found.map(|found| text_label(of_type, tables.string(found)));
+                let mut all: Vec<_> = size.into_iter().chain(age).chain(of_type).collect();
+                // What leaks is said of a stack, whatever the labels.
+                let own = (profile.shape() == Shape::Heap).then(|| record.labels());
+                for (key, value) in own.into_iter().flatten() {
+                    all.push(text_label(tables.string(key), tables.string(value)));
+                }
+                all
             },
         };
         tables.add_sample(sample);
@@ -230,6 +197,15 @@ fn locations(
         ids.push(tables.pseudo(Pseudo::StackTruncated));
     }
     ids
+}
+
+fn text_label(key: i64, text: i64) -> proto::Label {
+    proto::Label {
+        key,
+        str: text,
+        num: 0,
+        num_unit: 0,
+    }
 }
 
 fn bytes_label(key: i64, size: usize) -> proto::Label {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flate2::read::GzDecoder;
 use prost::Message;
 
+use super::all_mappings;
 use super::encoder::Encoder;
 use super::frames::Frames;
 use super::mappings::Mappings;
@@ -15,7 +16,6 @@ use super::proto;
 use super::raw::RAW_BYTES;
 use super::sites::Site;
 use super::tables::{Form, Tables};
-use super::{PROFILES, all_mappings, symbolizer};
 use crate::pages::{self, PageVec};
 use crate::record::{self, Suspended};
 use crate::stack::ReturnAddress;
@@ -173,13 +173,7 @@ fn with_names(profile: &proto::Profile, mappings: &Mappings) -> Pieces {
         Place::Code(site) => Some(*site),
         Place::Named(..) => None,
     });
-    let frames = Frames {
-        resolved: PROFILES
-            .symbols
-            .resolve(sites, mappings, symbolizer::headroom),
-        shims: PROFILES.shims.get(),
-        pinned: mappings.pinned().collect(),
-    };
+    let frames = Frames::resolve(sites, mappings, true);
     let limits = record::limits();
     let largest_first = {
         let mut samples: Vec<&proto::Sample> = profile.sample.iter().collect();
@@ -241,15 +235,25 @@ fn build(
                 Place::Named(address, name) => tables.named(*address, name),
             });
         }
-        let size = sample.label.first().map(|size| proto::Label {
+        // The only number is the size.
+        let size = sample.label.iter().find(|label| label.str == 0);
+        let size = size.map(|size| proto::Label {
             key: label,
             num: size.num,
             ..Default::default()
         });
+        let mut labels: Vec<proto::Label> = size.into_iter().collect();
+        for label in sample.label.iter().filter(|label| label.str != 0) {
+            labels.push(proto::Label {
+                key: tables.string(text(profile, label.key)),
+                str: tables.string(text(profile, label.str)),
+                ..Default::default()
+            });
+        }
         tables.add_sample(proto::Sample {
             location_id,
             value: sample.value.clone(),
-            label: size.into_iter().collect(),
+            label: labels,
         });
     }
     if folded.iter().any(|value| *value != 0) {

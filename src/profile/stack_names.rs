@@ -1,9 +1,10 @@
 //! Stacks by name, for texts that people read.
 
 use super::all_mappings;
+use super::frames::Frames;
+use super::mappings::Mappings;
 use super::names::Line;
 use super::sites::Site;
-use super::{frames::Frames, pprof::frames_of_buckets};
 use crate::record::{Bucket, Suspended};
 
 /// A function in a stack, inlined ones too.
@@ -27,34 +28,41 @@ pub(crate) struct NamedStack {
 pub(crate) fn stack_names(buckets: &[&'static Bucket]) -> Vec<NamedStack> {
     let _own = Suspended::new();
     let mappings = all_mappings();
-    let frames = frames_of_buckets(buckets, &mappings);
-    let named = |frames: &Frames, site: Site| -> Vec<NamedFrame> {
-        let lines = frames.lines(site);
-        if lines.is_empty() {
-            return vec![NamedFrame {
-                function: mappings.placeholder(site),
-                place: String::new(),
-            }];
-        }
-        let name = |line: &Line| {
-            let function = frames.resolved.names().function(line)?;
-            Some(NamedFrame {
-                function: function.name.to_owned(),
-                place: match function.file {
-                    "" => String::new(),
-                    file => format!("{file}:{}", line.line),
-                },
-            })
-        };
-        lines.iter().filter_map(name).collect()
-    };
+    let sites = buckets
+        .iter()
+        .flat_map(|bucket| Site::of_stack(bucket.frames(), &mappings));
+    let frames = Frames::resolve(sites, &mappings, true);
     let stack = |bucket: &&'static Bucket| {
         let stack: Vec<Site> = Site::of_stack(bucket.frames(), &mappings).collect();
         let visible = frames.visible(&stack).iter();
         NamedStack {
-            frames: visible.flat_map(|site| named(&frames, *site)).collect(),
+            frames: visible
+                .flat_map(|site| named_frames(&frames, &mappings, *site))
+                .collect(),
             of_type: frames.type_of(&stack).map(str::to_owned),
         }
     };
     buckets.iter().map(stack).collect()
+}
+
+/// The functions at an address, the innermost first; a placeholder if it has no name.
+pub(super) fn named_frames(frames: &Frames, mappings: &Mappings, site: Site) -> Vec<NamedFrame> {
+    let lines = frames.lines(site);
+    if lines.is_empty() {
+        return vec![NamedFrame {
+            function: mappings.placeholder(site),
+            place: String::new(),
+        }];
+    }
+    let name = |line: &Line| {
+        let function = frames.resolved.names().function(line)?;
+        Some(NamedFrame {
+            function: function.name.to_owned(),
+            place: match function.file {
+                "" => String::new(),
+                file => format!("{file}:{}", line.line),
+            },
+        })
+    };
+    lines.iter().filter_map(name).collect()
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::ops::Add;
 use std::time::Duration;
 
-use super::ages::{self, AgeClass};
+use super::ages;
 use super::all_mappings;
 use super::budget;
 use super::frames::{Frames, Pseudo};
@@ -59,7 +59,7 @@ pub(super) fn write(profile: &HeapProfile, types: bool) -> Pieces {
     );
     if let Some(folded) = &kept.folded {
         values(&mut out, folded);
-        pseudo(&mut out, Pseudo::Truncated, None);
+        pseudo(&mut out, Pseudo::Truncated, &[]);
     }
     for record in kept.records.as_slice() {
         values(&mut out, record);
@@ -93,19 +93,27 @@ fn values(out: &mut String, record: &HeapRecord) {
 }
 
 /// The one frame of an entry that has no stack.
-fn pseudo(out: &mut String, pseudo: Pseudo, age: Option<AgeClass>) {
+pub(super) fn pseudo(out: &mut String, pseudo: Pseudo, labels: &[(&str, &str)]) {
     let _ = writeln!(out, " {:#x}", pseudo.address());
-    labels(out, age, None);
+    label_row(out, labels);
     let _ = writeln!(out, "#\t{:#x}\t{}\n", pseudo.address(), pseudo.name());
 }
 
-/// The labels of an entry, as Go writes those of goroutines.
-fn labels(out: &mut String, age: Option<AgeClass>, of_type: Option<&str>) {
-    let age = age.map(|class| ("age", class.label()));
+/// In the order of their keys.
+fn labels<'a>(record: &HeapRecord, of_type: Option<&'a str>) -> Vec<(&'static str, &'a str)> {
+    let age = record.age().map(|class| ("age", class.label()));
     let of_type = of_type.map(|of_type| ("type", of_type));
-    let labels = age.into_iter().chain(of_type);
+    let mut labels: Vec<(&str, &str)> = record.labels().collect();
+    labels.extend(age.into_iter().chain(of_type));
+    labels.sort_unstable();
+    labels
+}
+
+/// The labels of an entry, as Go writes those of goroutines.
+fn label_row(out: &mut String, labels: &[(&str, &str)]) {
     let labels: Vec<String> = labels
-        .map(|(key, value)| format!("\"{key}\":{value:?}"))
+        .iter()
+        .map(|(key, value)| format!("{key:?}:{value:?}"))
         .collect();
     if !labels.is_empty() {
         let _ = writeln!(out, "# labels: {{{}}}", labels.join(", "));
@@ -114,25 +122,45 @@ fn labels(out: &mut String, age: Option<AgeClass>, of_type: Option<&str>) {
 
 fn stack(out: &mut String, record: &HeapRecord, frames: &Frames, mappings: &Mappings, types: bool) {
     let Some(bucket) = record.bucket() else {
-        return pseudo(out, Pseudo::OverLimit, record.age());
+        return pseudo(out, Pseudo::OverLimit, &labels(record, None));
     };
     let stack: Vec<Site> = Site::of_stack(bucket.frames(), mappings).collect();
+    let of_type = types.then(|| frames.type_of(&stack)).flatten();
+    let labels = labels(record, of_type);
+    stack_rows(
+        out,
+        &stack,
+        bucket.is_truncated(),
+        &labels,
+        frames,
+        mappings,
+    );
+}
+
+/// The addresses of a stack, its labels and its frames by name.
+pub(super) fn stack_rows(
+    out: &mut String,
+    stack: &[Site],
+    is_truncated: bool,
+    labels: &[(&str, &str)],
+    frames: &Frames,
+    mappings: &Mappings,
+) {
     if stack.is_empty() {
-        return pseudo(out, Pseudo::NoStack, record.age());
+        return pseudo(out, Pseudo::NoStack, labels);
     }
-    for site in &stack {
+    for site in stack {
         let _ = write!(out, " {:#x}", site.address.0);
     }
     out.push('\n');
-    let of_type = types.then(|| frames.type_of(&stack)).flatten();
-    labels(out, record.age(), of_type);
+    label_row(out, labels);
     let rows: Vec<[String; 4]> = frames
-        .visible(&stack)
+        .visible(stack)
         .iter()
         .flat_map(|site| rows(*site, frames, mappings))
         .collect();
     align(out, &rows);
-    if bucket.is_truncated() {
+    if is_truncated {
         let _ = writeln!(
             out,
             "#\t{:#x}\t{}",

@@ -33,6 +33,6 @@ pub(super) fn answer(delta: &Delta, thread: &Thread, busy: &Busy<'_>, own_frame:
     // SAFETY: only `stack_of_allocation` sets `trace`, to a local of its own, and takes it back before it returns; it
     // does so on this thread, whose only reference to that local is this one while `allocate` runs.
     let stack = unsafe { wanted.as_mut() };
-    stack::capture(delta, busy, own_frame, Limits::MAX_DEPTH, stack);
+    stack::capture(delta, busy.own_stack(), own_frame, Limits::MAX_DEPTH, stack);
     true
 }

@@ -194,20 +194,39 @@ pub(crate) fn has_room(delta: &Delta, busy: &Busy<'_>) -> bool {
 /// is then the allocator's caller.
 pub(crate) fn capture(
     delta: &Delta,
-    busy: &Busy<'_>,
+    own_stack: &OwnStack,
     own_frame: OwnFrame,
     depth: usize,
     stack: &mut Stack,
 ) {
     let depth = depth.clamp(1, Limits::MAX_DEPTH);
-    if delta.walk(busy.own_stack(), own_frame, depth, stack) == Walk::NoTables {
+    if delta.walk(own_stack, own_frame, depth, stack) == Walk::NoTables {
         stack.clear();
-        if delta.has_room(busy.own_stack(), ROOM_FOR_BACKTRACE) {
+        if delta.has_room(own_stack, ROOM_FOR_BACKTRACE) {
             unsynchronized::walk(own_frame, depth, stack);
         } else {
             delta.count_stopped();
         }
     }
+}
+
+/// The same in a signal handler, whatever it has interrupted: without `backtrace`, which trusts what it reads and may have
+/// been interrupted itself. False if there is no way, or no room, to walk.
+pub(crate) fn capture_in_handler(
+    delta: &Delta,
+    own_stack: &OwnStack,
+    own_frame: OwnFrame,
+    depth: usize,
+    stack: &mut Stack,
+) -> bool {
+    let depth = depth.clamp(1, Limits::MAX_DEPTH);
+    let is_walked = delta.has_room(own_stack, ROOM_FOR_TABLES)
+        && delta.walk(own_stack, own_frame, depth, stack) == Walk::Done;
+    if !is_walked {
+        stack.clear();
+        delta.count_stopped();
+    }
+    is_walked
 }
 
 /// Whether unwind data may be looked up by libgcc: without `_dl_find_object` it waits for the loader's lock, which in a fork

@@ -1,7 +1,7 @@
 //! Where there are no stack-delta tables: other processors than x86-64, other C libraries than glibc. The signature of
 //! `delta/mod.rs`.
 
-use super::{OwnFrame, Stack};
+use super::{Stack, Start};
 
 /// No tables.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Delta {
 
     pub(super) fn count_stopped(&self) {}
 
-    pub(super) fn walk(&self, _: &OwnStack, _: OwnFrame, _: usize, _: &mut Stack) -> Walk {
+    pub(super) fn walk(&self, _: &OwnStack, _: Start, _: usize, _: &mut Stack) -> Walk {
         Walk::NoTables
     }
 

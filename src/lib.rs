@@ -69,6 +69,7 @@ compile_error!(
 mod allocator;
 mod elementary;
 mod error;
+mod fork_lock;
 #[cfg(feature = "http")]
 pub mod http;
 mod limits;
@@ -77,6 +78,8 @@ mod pages;
 mod profile;
 mod record;
 mod scale;
+#[cfg(feature = "http")]
+mod signal;
 mod stack;
 pub mod stats;
 mod watch;

@@ -60,7 +60,8 @@ pub(super) const CATALOG: &[Entry] = &[
     },
     Entry {
         name: "goroutine",
-        description: "Stack traces of all current goroutines. Always empty: a Rust process has none.",
+        description: "Stack traces of all current threads, each asked by a signal; those that cannot answer are listed with what they \
+                      do and why. Use debug=2 as a query parameter to export each with its name, state and age.",
         content: Content::Stacks(StackSource::Goroutine),
     },
     Entry {
@@ -115,8 +116,9 @@ pub(super) const CATALOG: &[Entry] = &[
     },
     Entry {
         name: "threadcreate",
-        description: "Stack traces that led to the creation of new OS threads. Always empty: nothing in Rust's \
-                      standard library counts them.",
+        description: "The OS threads that there are, by what they were started to run: the root of each stack, from the thread's \
+                      start to the first function that is neither the standard library's nor C's. Who started them \
+                      is not recorded.",
         content: Content::Stacks(StackSource::ThreadCreate),
     },
     Entry {

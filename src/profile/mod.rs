@@ -12,6 +12,8 @@ mod budget;
 mod by_site;
 mod encoder;
 mod frames;
+#[cfg(feature = "http")]
+mod goroutines;
 mod heap;
 mod interned;
 mod largest;
@@ -50,6 +52,8 @@ mod symbolizer;
 mod symbols;
 mod tables;
 mod text;
+#[cfg(feature = "http")]
+mod thread_starts;
 mod types;
 mod unwind_tables;
 
@@ -64,6 +68,8 @@ pub use self::ages::AgeClass;
 #[cfg(feature = "http")]
 pub(crate) use self::ages::Ages;
 pub(crate) use self::bare_thread::{BareThread, start_alone};
+#[cfg(feature = "http")]
+pub(crate) use self::goroutines::{goroutine_dump, goroutines, thread_creations};
 pub(crate) use self::heap::Summary;
 #[cfg(feature = "http")]
 pub(crate) use self::heap::{BucketCounts, DefaultSampleType, PprofView, weight};

@@ -54,6 +54,10 @@ impl Delta {
         false
     }
 
+    pub(crate) fn is_refreshing(&self) -> bool {
+        false
+    }
+
     /// Not known.
     pub(super) fn has_room(&self, _: &OwnStack, _: usize) -> bool {
         true

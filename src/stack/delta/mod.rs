@@ -134,6 +134,11 @@ impl Delta {
             && (!loader_lock::may_wait() || self.is_outdated())
     }
 
+    /// Whether a thread is making tables; for ever in a process that was forked from one that did.
+    pub(crate) fn is_refreshing(&self) -> bool {
+        self.refreshing.load(Ordering::Relaxed) != 0
+    }
+
     fn is_outdated(&self) -> bool {
         self.state.load(Ordering::Relaxed) != State::Failed as u8
             && (self.modules.version().is_none() || Changes::read() != self.changes())

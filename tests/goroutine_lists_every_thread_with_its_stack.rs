@@ -1,6 +1,11 @@
 //! `goroutine` has every thread of the process: its name and its stack, of those that wait, compute, sleep or run a signal
 //! handler of the program's; also where no allocator of ours is installed, and in a fork child.
-#![cfg(all(feature = "http", feature = "symbolize", target_arch = "x86_64", target_env = "gnu"))]
+#![cfg(all(
+    feature = "http",
+    feature = "symbolize",
+    target_arch = "x86_64",
+    target_env = "gnu"
+))]
 
 mod http_client;
 
@@ -57,7 +62,12 @@ const KINDS: [(&str, fn()); 4] = [
     ("sleeps", sleeps),
     ("computes", computes),
 ];
-const FUNCTIONS: [&str; 4] = ["waits_for_a_condition", "waits_for_a_message", "sleeps", "computes"];
+const FUNCTIONS: [&str; 4] = [
+    "waits_for_a_condition",
+    "waits_for_a_message",
+    "sleeps",
+    "computes",
+];
 
 fn get(target: &str) -> http_client::Answer {
     let answer = respond(&Request::get(target));
@@ -86,7 +96,10 @@ fn goroutine_lists_every_thread_with_its_stack() {
             if name == "computes" && nth > 1 {
                 continue;
             }
-            thread::Builder::new().name(name.into()).spawn(work).unwrap();
+            thread::Builder::new()
+                .name(name.into())
+                .spawn(work)
+                .unwrap();
         }
     }
     let expected = |name: &str| if name == "computes" { 2 } else { 6 };
@@ -105,9 +118,21 @@ fn goroutine_lists_every_thread_with_its_stack() {
                 println!("{name} [{doing}]\n{rest}\n");
             }
             let doing = |name: &str| &blocks.iter().find(|block| block.0 == name).unwrap().1;
-            assert!(doing("waits-recv").starts_with("futex wait, "), "{}", doing("waits-recv"));
-            assert!(doing("sleeps").starts_with("sleep, "), "{}", doing("sleeps"));
-            assert!(doing("computes").starts_with("running, "), "{}", doing("computes"));
+            assert!(
+                doing("waits-recv").starts_with("futex wait, "),
+                "{}",
+                doing("waits-recv")
+            );
+            assert!(
+                doing("sleeps").starts_with("sleep, "),
+                "{}",
+                doing("sleeps")
+            );
+            assert!(
+                doing("computes").starts_with("running, "),
+                "{}",
+                doing("computes")
+            );
             break;
         }
         assert!(start.elapsed() < WATCHDOG, "{blocks:#?}");
@@ -115,9 +140,18 @@ fn goroutine_lists_every_thread_with_its_stack() {
 
     let text = get("/debug/pprof/goroutine?debug=1").text();
     println!("{text}");
-    let total: usize = text.lines().next().and_then(|line| line.strip_prefix("goroutine profile: total ")).expect("Go's head").parse().expect("a number");
+    let total: usize = text
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("goroutine profile: total "))
+        .expect("Go's head")
+        .parse()
+        .expect("a number");
     assert!(total >= 6 * 3 + 2 + 1, "{total}");
-    assert!(text.contains("# labels: {\"thread\":\"waits-cond\"}"), "{text}");
+    assert!(
+        text.contains("# labels: {\"thread\":\"waits-cond\"}"),
+        "{text}"
+    );
 
     let answer = get("/debug/pprof/goroutine");
     let profile = validator::assert_valid(&answer.body, Expect::new(Kind::Goroutine).period(1));

@@ -19,6 +19,8 @@ pub(super) enum Content {
     Memory(DefaultSampleType),
     /// The same of counts by stack.
     Stacks(StackSource),
+    /// The time of the processor.
+    Cpu,
     /// What the watcher remembers.
     Watched(Watched),
     /// The program's arguments.
@@ -102,11 +104,10 @@ pub(super) const CATALOG: &[Entry] = &[
     },
     Entry {
         name: "profile",
-        description: "CPU profile",
-        content: Content::Absent(
-            "this process serves heap profiles and no CPU profile; use `perf record -g -p PID` or an eBPF \
-             profiler, and take process_cpu (/debug/pprof/profile) out of the scraper's configuration",
-        ),
+        description: "CPU profile. You can specify the duration in the seconds GET parameter, and ticks per second of \
+                      processor time in hz. After you get the profile file, use the go tool pprof command to investigate \
+                      the profile.",
+        content: Content::Cpu,
     },
     Entry {
         name: "symbol",

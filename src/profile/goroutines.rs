@@ -120,7 +120,6 @@ mod tests {
         ThreadStack {
             tid: 17,
             name: "tokio-rt-\"worker".into(),
-            state: 'S',
             doing: "futex wait".into(),
             age: Some(Duration::from_secs(725)),
             is_asking: false,

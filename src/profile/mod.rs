@@ -10,6 +10,8 @@ mod ages;
 mod bare_thread;
 mod budget;
 mod by_site;
+#[cfg(feature = "http")]
+mod cpu;
 mod encoder;
 mod frames;
 #[cfg(feature = "http")]
@@ -68,6 +70,8 @@ pub use self::ages::AgeClass;
 #[cfg(feature = "http")]
 pub(crate) use self::ages::Ages;
 pub(crate) use self::bare_thread::{BareThread, start_alone};
+#[cfg(feature = "http")]
+pub(crate) use self::cpu::{DEFAULT_HZ, cpu_profile};
 #[cfg(feature = "http")]
 pub(crate) use self::goroutines::{goroutine_dump, goroutines, thread_creations};
 pub(crate) use self::heap::Summary;

@@ -13,10 +13,12 @@ const STD_SOURCES: [&str; 3] = [
 ];
 
 /// How such functions are called where there are no line tables.
-const STD_CRATES: [&str; 5] = ["std::", "core::", "alloc::", "<alloc::", "<core::"];
+const STD_CRATES: [&str; 6] = [
+    "std::", "core::", "alloc::", "<std::", "<alloc::", "<core::",
+];
 
-/// Where C starts a program, and rustc's function of that name, which calls std.
-const C_STARTS: [&str; 2] = ["_start", "main"];
+/// Where C starts a program, rustc's function that calls std there, and what rustc makes of catching a panic.
+const MADE: [&str; 3] = ["_start", "main", "__rust_try"];
 
 /// The files of the C library.
 const C_LIBRARIES: [&str; 5] = ["libc.so", "libc-", "libpthread", "ld-linux", "ld-musl"];
@@ -39,7 +41,7 @@ pub(super) fn is_start(frames: &Frames, mappings: &Mappings, site: Site) -> bool
 fn is_std(function: &Function<'_>) -> bool {
     match function.file {
         "" => {
-            C_STARTS.contains(&function.name)
+            MADE.contains(&function.name)
                 || STD_CRATES
                     .iter()
                     .any(|path| function.name.starts_with(path))

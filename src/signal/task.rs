@@ -43,9 +43,18 @@ fn read(tid: i32, file: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The names of threads and whether they block a signal, without the rest.
-pub(super) fn blocks(tid: i32, signal: libc::c_int) -> bool {
-    read(tid, "status").is_some_and(|status| is_in(blocked(&status), signal))
+/// Whether a thread exists.
+pub(super) fn is_there(tid: i32) -> bool {
+    fs::exists(format!("/proc/self/task/{tid}")).unwrap_or(false)
+}
+
+/// A thread's name, if it blocks `signal`.
+pub(super) fn name_if_blocks(tid: i32, signal: libc::c_int) -> Option<String> {
+    let status = read(tid, "status")?;
+    is_in(blocked(&status), signal).then(|| {
+        let name = status.lines().find_map(|line| line.strip_prefix("Name:"));
+        name.unwrap_or_default().trim().to_owned()
+    })
 }
 
 fn is_in(set: u64, signal: libc::c_int) -> bool {

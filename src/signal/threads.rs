@@ -28,9 +28,7 @@ pub(crate) struct ThreadStack {
     pub(crate) tid: i32,
     /// As its maker called it, the first 15 bytes.
     pub(crate) name: String,
-    /// The kernel's letter: R, S, D, …
-    pub(crate) state: char,
-    /// The same in words: `running`, `futex wait`, …
+    /// Its state in words: `running`, `futex wait`, …
     pub(crate) doing: String,
     /// Since it was started.
     pub(crate) age: Option<Duration>,
@@ -77,7 +75,6 @@ pub(crate) fn threads() -> Vec<ThreadStack> {
             tid: task.tid,
             is_asking: task.tid == own,
             name: task.name,
-            state: task.state,
             doing: task.doing,
             age: task.age,
             frames: Vec::new(),

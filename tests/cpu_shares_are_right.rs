@@ -1,6 +1,6 @@
-//! The CPU profile of several threads that spend three quarters of their time in one function and one in another says so within
-//! 3 points, and as much time in all as the kernel has counted, within 3 %: also of threads that are born meanwhile, and at
-//! other rates than Go's.
+//! The CPU profile of several threads that spend three quarters of their time in one function and the rest in another says so
+//! within 3 points, and as much time in all as the kernel has counted, within 3 %: beside a heap profiler that samples
+//! everything.
 #![cfg(all(
     feature = "http",
     feature = "symbolize",
@@ -12,118 +12,107 @@ mod http_client;
 mod processor_time;
 
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use debug_pprof::http::Request;
 use http_client::respond;
 use http_client::validator::{self, Expect, Kind, Profile};
 use processor_time::{of_process, of_thread};
 
-const THREADS: usize = 4;
+#[global_allocator]
+static ALLOC: debug_pprof::ProfiledAllocator =
+    debug_pprof::ProfiledAllocator::system().sample_every(1);
 
-/// Of processor time that a thread stays in one function, the shorter time.
-const TURN: Duration = Duration::from_millis(60);
+/// Go's, in nanoseconds.
+const PERIOD: i64 = 10_000_000;
 
-/// What was spent in `heavy` and in `light`, by the threads' own clocks.
-static SPENT: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
-static STOP: AtomicBool = AtomicBool::new(false);
+const THREADS: u32 = 3;
+
+/// Of processor time that each thread spends in `light`; in `heavy` it spends three of them. In one go: the kernel looks at a
+/// thread's clock when its own ticks, so that where a thread goes from one to the other a tick may be in either. On a machine
+/// that is busy with other things that is 12 ms for each thread, so 3 points are five standard errors.
+const SHARE: Duration = Duration::from_millis(300);
 
 #[inline(never)]
-fn heavy(turn: Duration) {
-    compute(0, turn);
+fn heavy() {
+    compute(3 * SHARE);
 }
 
 #[inline(never)]
-fn light(turn: Duration) {
-    compute(1, turn);
+fn light() {
+    compute(SHARE);
 }
 
 #[inline(never)]
-fn compute(nth: usize, turn: Duration) {
+fn compute(time: Duration) {
     let start = of_thread();
-    let mut counted = start;
-    while counted - start < turn && !STOP.load(Ordering::Relaxed) {
-        for number in 0..2_000_u64 {
+    while of_thread() - start < time {
+        // Each is sampled: this is what ticks interrupt.
+        let block = black_box(vec![0_u8; 64]);
+        for number in 0..500_u64 {
             black_box(number.wrapping_mul(0x9e37_79b9));
         }
-        let now = of_thread();
-        SPENT[nth].fetch_add((now - counted).as_nanos() as u64, Ordering::Relaxed);
-        counted = now;
+        drop(block);
     }
 }
 
-fn work() {
-    while !STOP.load(Ordering::Relaxed) {
-        heavy(3 * TURN);
-        light(TURN);
+/// What a profile says, and the processor time that the kernel has counted in it. All computing is done well within it.
+fn taken() -> (Profile, Duration) {
+    for seconds in [4, 12, 36] {
+        let (releases, released): (Vec<_>, Vec<_>) =
+            (0..THREADS).map(|_| mpsc::channel::<()>()).unzip();
+        let threads = released.into_iter().map(|released| {
+            thread::spawn(move || {
+                released.recv().expect("a start");
+                heavy();
+                light();
+            })
+        });
+        let threads: Vec<_> = threads.collect();
+        let start = Instant::now();
+        let target = format!("/debug/pprof/profile?seconds={seconds}");
+        let answer = thread::spawn(move || respond(&Request::get(&target)));
+        thread::sleep(Duration::from_millis(700));
+        let before = of_process();
+        for release in releases {
+            release.send(()).expect("a thread that waits");
+        }
+        for thread in threads {
+            thread.join().expect("no panic");
+        }
+        let used = of_process() - before;
+        let was_in_time = start.elapsed() < Duration::from_millis(seconds * 1000 - 200);
+        let answer = answer.join().expect("no panic");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        if !was_in_time {
+            println!("a busy machine: {:?}", start.elapsed());
+            continue;
+        }
+        let expect = Expect::new(Kind::Cpu).period(PERIOD);
+        return (validator::assert_valid(&answer.body, expect), used);
     }
-}
-
-/// A profile, and by the clocks: what was spent in the two functions meanwhile, and in all.
-fn taken(seconds: u64, more: &str) -> (Profile, [f64; 2], f64) {
-    let spent = || {
-        SPENT
-            .each_ref()
-            .map(|spent| spent.load(Ordering::Relaxed) as f64 / 1e9)
-    };
-    // Beside it, because what the answer is made from is written after the profile's end.
-    let truth = thread::spawn(move || {
-        let (functions, all) = (spent(), of_process());
-        thread::sleep(Duration::from_secs(seconds));
-        let (functions_then, all_then) = (spent(), of_process());
-        let functions = [0, 1].map(|nth| functions_then[nth] - functions[nth]);
-        (functions, (all_then - all).as_secs_f64())
-    });
-    let target = format!("/debug/pprof/profile?seconds={seconds}{more}");
-    let answer = respond(&Request::get(&target));
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    let (functions, all) = truth.join().expect("no panic");
-    let period = if more.is_empty() {
-        10_000_000
-    } else {
-        4_000_000
-    };
-    let profile = validator::assert_valid(&answer.body, Expect::new(Kind::Cpu).period(period));
-    for comment in profile.comments() {
-        println!("{comment}");
-    }
-    assert_eq!(profile.total("cpu"), profile.total("samples") * period);
-    (profile, functions, all)
-}
-
-fn check((profile, functions, all): (Profile, [f64; 2], f64)) {
-    let through = |function: &str| profile.through(function, "cpu") as f64 / 1e9;
-    let (heavy, light) = (through("::heavy"), through("::light"));
-    let (share, truth) = (
-        heavy / (heavy + light),
-        functions[0] / (functions[0] + functions[1]),
-    );
-    let total = profile.total("cpu") as f64 / 1e9;
-    println!(
-        "heavy {share:.4}, by the clocks {truth:.4}; in all {total:.3} s, by the kernel {all:.3} s"
-    );
-    assert!((share - truth).abs() < 0.03, "{share} is not {truth}");
-    assert!(
-        (truth - 0.75).abs() < 0.05,
-        "the test is not what it says: {truth}"
-    );
-    assert!(
-        (total / all - 1.0).abs() < 0.03,
-        "{total} s are not {all} s"
-    );
+    panic!("a machine that is too busy for this test");
 }
 
 #[test]
 fn cpu_shares_are_right() {
     // What is made once: tables of what is loaded, names.
     respond(&Request::get("/debug/pprof/goroutine"));
-    let threads: Vec<_> = (0..THREADS).map(|_| thread::spawn(work)).collect();
-    check(taken(3, ""));
-    check(taken(2, "&hz=250"));
-    STOP.store(true, Ordering::Relaxed);
-    for thread in threads {
-        thread.join().expect("no panic");
-    }
+    let (profile, used) = taken();
+    let through = |function: &str| profile.through(function, "cpu") as f64 / 1e9;
+    let (heavy, light) = (through("::heavy"), through("::light"));
+    let share = heavy / (heavy + light);
+    let (total, used) = (profile.total("cpu") as f64 / 1e9, used.as_secs_f64());
+    println!(
+        "heavy {share:.4}; in all {total:.3} s, getrusage {used:.3} s; {:?}",
+        profile.comments()
+    );
+    assert_eq!(profile.total("cpu"), profile.total("samples") * PERIOD);
+    assert!((share - 0.75).abs() < 0.03, "{share}");
+    assert!(
+        (total / used - 1.0).abs() < 0.03,
+        "{total} s are not {used} s"
+    );
 }

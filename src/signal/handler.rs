@@ -45,29 +45,30 @@ pub(super) fn keeping_errno(work: impl FnOnce()) {
     unsafe { *errno = before };
 }
 
-/// What happens at `signal` now: None if the default action, or what `handler` does.
-fn taken(signal: c_int, action: &libc::sigaction, handler: Handler) -> Option<Taken> {
-    let _ = signal;
+/// Whether an action is the default one, or `handler`'s.
+fn is_free(action: &libc::sigaction, handler: Handler) -> Result<(), Taken> {
     match action.sa_sigaction {
-        libc::SIG_DFL => None,
-        libc::SIG_IGN => Some(Taken::Ignored),
-        other if other == handler as usize => None,
-        _ => Some(Taken::Handled),
+        libc::SIG_DFL => Ok(()),
+        libc::SIG_IGN => Err(Taken::Ignored),
+        other if other == handler as usize => Ok(()),
+        _ => Err(Taken::Handled),
     }
+}
+
+/// Whether `install` would do it.
+pub(super) fn can_install(signal: c_int, handler: Handler) -> Result<(), Taken> {
+    let mut now = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: only asks; `now` is valid to write to.
+    if unsafe { libc::sigaction(signal, ptr::null(), now.as_mut_ptr()) } != 0 {
+        return Err(Taken::Refused);
+    }
+    // SAFETY: written by the call.
+    is_free(&unsafe { now.assume_init() }, handler)
 }
 
 /// Installs `handler` for `signal`, if that has its default action, or this one already. Nothing of the program's is replaced.
 pub(super) fn install(signal: c_int, handler: Handler) -> Result<(), Taken> {
-    let mut before = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: only asks; `before` is valid to write to.
-    if unsafe { libc::sigaction(signal, ptr::null(), before.as_mut_ptr()) } != 0 {
-        return Err(Taken::Refused);
-    }
-    // SAFETY: written by the call.
-    let before = unsafe { before.assume_init() };
-    if let Some(taken) = taken(signal, &before, handler) {
-        return Err(taken);
-    }
+    can_install(signal, handler)?;
     // SAFETY: all zeros are a valid value: no flags, an empty mask.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     action.sa_sigaction = handler as usize;
@@ -84,13 +85,13 @@ pub(super) fn install(signal: c_int, handler: Handler) -> Result<(), Taken> {
     }
     // SAFETY: written by the call.
     let replaced = unsafe { replaced.assume_init() };
-    let Some(taken) = taken(signal, &replaced, handler) else {
-        return Ok(());
-    };
-    // Another thread was faster.
-    // SAFETY: gives back what it has just installed.
-    unsafe { libc::sigaction(signal, &raw const replaced, ptr::null_mut()) };
-    Err(taken)
+    let was_free = is_free(&replaced, handler);
+    if was_free.is_err() {
+        // Another thread was faster.
+        // SAFETY: gives back what it has just installed.
+        unsafe { libc::sigaction(signal, &raw const replaced, ptr::null_mut()) };
+    }
+    was_free
 }
 
 /// The calling thread's number. For handlers too.

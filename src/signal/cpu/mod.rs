@@ -127,9 +127,18 @@ pub(crate) fn run(
 ) -> Result<Report, Refused> {
     let cpu = &SIGNALS.cpu;
     let mut taker = cpu.taker.try_lock().ok_or(Refused::Busy)?;
+    if gone() {
+        return Err(Refused::Cancelled);
+    }
     if !stack::can_capture_interrupted(record::delta()) {
         return Err(Refused::NoWalk);
     }
+    let refused = |taken| match taken {
+        Taken::Handled => Refused::Handled,
+        Taken::Ignored => Refused::Ignored,
+        Taken::Refused => Refused::NoTimers,
+    };
+    handler::can_install(libc::SIGPROF, on_tick).map_err(refused)?;
     if has_interval_timer() {
         return Err(Refused::IntervalTimer);
     }
@@ -142,20 +151,16 @@ pub(crate) fn run(
     if !cpu.ring.make() {
         return Err(Refused::NoMemory);
     }
-    handler::install(libc::SIGPROF, on_tick).map_err(|taken| match taken {
-        Taken::Handled => Refused::Handled,
-        Taken::Ignored => Refused::Ignored,
-        Taken::Refused => Refused::NoTimers,
-    })?;
+    handler::install(libc::SIGPROF, on_tick).map_err(refused)?;
     taker.profile = taker.profile.wrapping_add(1).max(1);
     let running = Running::start(taker.profile);
     let period = Duration::from_nanos(u64::from(1_000_000_000 / hz.clamp(1, 1000)));
     let mut timers = Timers::new(period, taker.profile);
-    let (start, used_before) = (Instant::now(), used());
     let dropped_before = cpu.ring.dropped();
     if !timers.look_for_threads() {
         return Err(Refused::NoTimers);
     }
+    let (start, used_before) = (Instant::now(), used());
     let (mut scanned, mut asked) = (start, start);
     loop {
         let left = length.saturating_sub(start.elapsed());
@@ -168,6 +173,7 @@ pub(crate) fn run(
             timers.look_for_threads();
             scanned = Instant::now();
         }
+        timers.look_at_new_threads();
         if asked.elapsed() >= ASK {
             asked = Instant::now();
             if gone() {

@@ -21,8 +21,10 @@ pub(super) struct Timers {
     by_thread: BTreeMap<i32, Option<Timer>>,
     /// The count of threads at the last look, as the kernel's directory has it.
     links: u64,
-    /// Names of threads that blocked the signal when they were found.
-    blocking: Vec<String>,
+    /// That nobody has looked at yet.
+    new: Vec<i32>,
+    /// That blocked the signal when they were new.
+    blocking: Vec<i32>,
     without: usize,
 }
 
@@ -38,6 +40,7 @@ impl Timers {
             random: RandomState::new(),
             by_thread: BTreeMap::new(),
             links: 0,
+            new: Vec::new(),
             blocking: Vec::new(),
             without: 0,
         }
@@ -48,28 +51,35 @@ impl Timers {
         links() != self.links
     }
 
-    /// Starts a timer for each new thread and deletes those of threads that are gone. False if the system has not one.
+    /// Starts a timer for each new thread and deletes those of threads that are gone. False if the system has not one. Quick:
+    /// what threads do before they have a timer is lost.
     pub(super) fn look_for_threads(&mut self) -> bool {
         // First: who comes meanwhile is seen the next time.
         self.links = links();
         let tids = task::tids();
         self.by_thread.retain(|tid, _| tids.contains(tid));
         for tid in tids {
-            if self.by_thread.contains_key(&tid) {
-                continue;
+            if !self.by_thread.contains_key(&tid) {
+                let timer = Timer::start(tid, self.period, self.first(tid), self.profile);
+                self.by_thread.insert(tid, timer);
+                self.new.push(tid);
             }
-            let timer = Timer::start(tid, self.period, self.first(tid), self.profile);
-            let is_there = timer.is_some();
-            if !is_there && !task::is_there(tid) {
-                continue;
-            }
-            if is_there && let Some(name) = task::name_if_blocks(tid, libc::SIGPROF) {
-                self.blocking.push(name);
-            }
-            self.without += usize::from(!is_there);
-            self.by_thread.insert(tid, timer);
         }
         self.by_thread.values().any(Option::is_some)
+    }
+
+    /// Looks why some new threads will not be heard of.
+    pub(super) fn look_at_new_threads(&mut self) {
+        for tid in std::mem::take(&mut self.new) {
+            match self.by_thread.get(&tid) {
+                Some(None) if task::is_there(tid) => self.without += 1,
+                Some(None) => {
+                    self.by_thread.remove(&tid);
+                }
+                _ if task::name_if_blocks(tid, libc::SIGPROF).is_some() => self.blocking.push(tid),
+                _ => {}
+            }
+        }
     }
 
     /// A random part of the period.
@@ -82,8 +92,13 @@ impl Timers {
         self.by_thread.clear();
     }
 
+    /// The names of threads that have blocked the signal when they were new, and do now: each does for a moment when it is
+    /// made.
     pub(super) fn blocking(&self) -> Vec<String> {
-        let mut names = self.blocking.clone();
+        let tids = self.blocking.iter();
+        let mut names: Vec<String> = tids
+            .filter_map(|tid| task::name_if_blocks(*tid, libc::SIGPROF))
+            .collect();
         names.sort_unstable();
         names.dedup();
         names

@@ -19,7 +19,7 @@ use http_client::respond;
 use http_client::validator::{self, Expect, Kind};
 use processor_time::of_thread;
 
-const THREADS: u32 = 5;
+const THREADS: u32 = 3;
 /// Of processor time, each.
 const TIME: Duration = Duration::from_millis(300);
 
@@ -36,7 +36,7 @@ fn born_late() {
 fn threads_born_during_a_cpu_profile_are_in_it() {
     // What is made once: tables of what is loaded, names.
     respond(&Request::get("/debug/pprof/goroutine"));
-    for seconds in [3, 12, 36] {
+    for seconds in [4, 12, 36] {
         let start = Instant::now();
         let target = format!("/debug/pprof/profile?seconds={seconds}");
         let answer = thread::spawn(move || respond(&Request::get(&target)));
@@ -53,7 +53,7 @@ fn threads_born_during_a_cpu_profile_are_in_it() {
         if was_in_time {
             // They are found within 20 ms of a processor's time on a machine that has one for each; here others want them too.
             assert!(seen > 0.6 * all, "{seen} of {all} s");
-            assert!(seen < 1.05 * all, "{seen} of {all} s");
+            assert!(seen < 1.1 * all, "{seen} of {all} s");
             return;
         }
     }

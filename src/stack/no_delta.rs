@@ -54,6 +54,7 @@ impl Delta {
         false
     }
 
+    #[cfg(feature = "http")]
     pub(crate) fn is_refreshing(&self) -> bool {
         false
     }

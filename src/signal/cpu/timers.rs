@@ -189,10 +189,8 @@ mod tests {
         // SAFETY: this thread's own handle.
         let own = unsafe { libc::pthread_self() };
         // SAFETY: `clock` is valid to write to.
-        assert_eq!(
-            unsafe { libc::pthread_getcpuclockid(own, &raw mut clock) },
-            0
-        );
+        let asked = unsafe { libc::pthread_getcpuclockid(own, &raw mut clock) };
+        assert_eq!(asked, 0);
         assert_eq!(clock_of(crate::signal::handler::own_tid()), clock);
     }
 

@@ -174,6 +174,10 @@ impl OwnFrame {
 
 /// Where a walk begins.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_env = "gnu")),
+    expect(dead_code, reason = "nothing walks from there")
+)]
 enum Start {
     /// Here; the frames that this covers are left out.
     Here(OwnFrame),

@@ -174,7 +174,7 @@ fn clock_of(tid: i32) -> libc::clockid_t {
 
 fn timespec(time: Duration) -> libc::timespec {
     libc::timespec {
-        tv_sec: time.as_secs() as libc::time_t,
+        tv_sec: time.as_secs() as _,
         tv_nsec: time.subsec_nanos().into(),
     }
 }

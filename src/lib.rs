@@ -72,6 +72,7 @@ mod allocator;
 mod custom;
 mod elementary;
 mod error;
+mod fork_lock;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod labels;
@@ -81,6 +82,8 @@ mod pages;
 mod profile;
 mod record;
 mod scale;
+#[cfg(feature = "http")]
+mod signal;
 mod stack;
 pub mod stats;
 mod watch;

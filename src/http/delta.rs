@@ -7,6 +7,7 @@ use super::deadline::Deadline;
 use super::limits::RouteLimits;
 use super::query::Query;
 use super::response::Response;
+use super::slots::Permit;
 
 /// How often a waiting delta looks whether its client is still there. Halved, an idle delta wakes the processor
 /// twice as often; doubled, shutting down takes twice as long.
@@ -22,14 +23,27 @@ pub(super) fn wanted(query: Query<'_>, limits: &RouteLimits) -> Result<Option<Du
         let message = "seconds and debug params are incompatible";
         return Err(Response::refusal(400, message));
     }
-    if seconds > limits.max_seconds {
-        let message = format!(
-            "\"seconds\" is limited to {} here; ask for less, or raise ServerBuilder::max_seconds",
-            limits.max_seconds
-        );
-        return Err(Response::refusal(400, &message));
+    within_limit(seconds, limits).map(Some)
+}
+
+/// So many seconds, if one may wait as long.
+pub(super) fn within_limit(seconds: u64, limits: &RouteLimits) -> Result<Duration, Response> {
+    if seconds <= limits.max_seconds {
+        return Ok(Duration::from_secs(seconds));
     }
-    Ok(Some(Duration::from_secs(seconds)))
+    let message = format!(
+        "\"seconds\" is limited to {} here; ask for less, or raise ServerBuilder::max_seconds",
+        limits.max_seconds
+    );
+    Err(Response::refusal(400, &message))
+}
+
+/// One of the places for requests that wait, until it is dropped.
+pub(super) fn permit(limits: &RouteLimits) -> Result<Option<Permit>, Response> {
+    let slots = limits.deltas.as_ref();
+    slots
+        .map(|slots| slots.try_take().ok_or_else(too_many))
+        .transpose()
 }
 
 fn seconds(query: Query<'_>) -> Result<Option<u64>, Response> {
@@ -65,10 +79,7 @@ pub(super) fn across<T>(
     limits: &RouteLimits,
     before: impl FnOnce() -> Result<T, Response>,
 ) -> Result<T, Response> {
-    let _permit = match &limits.deltas {
-        None => None,
-        Some(slots) => Some(slots.try_take().ok_or_else(too_many)?),
-    };
+    let _permit = permit(limits)?;
     let earlier = before()?;
     // From when it is taken: the interval is never shorter than what was asked for.
     let end = Deadline::after(length);

@@ -64,7 +64,11 @@ fn rows(limits: &RouteLimits) -> Vec<Row> {
 fn listed(limits: &RouteLimits) -> impl Iterator<Item = &'static Entry> {
     let hide_cmdline = limits.hide_cmdline;
     CATALOG.iter().filter(move |entry| match entry.content {
-        Content::Memory(_) | Content::Stacks(_) | Content::Watched(_) | Content::Symbol => true,
+        Content::Memory(_)
+        | Content::Stacks(_)
+        | Content::Cpu
+        | Content::Watched(_)
+        | Content::Symbol => true,
         Content::Cmdline => !hide_cmdline,
         Content::Absent(_) => false,
     })

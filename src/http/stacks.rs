@@ -6,7 +6,7 @@ use super::profiles::Asked;
 use super::query::Query;
 use super::response::Response;
 use crate::custom::Registered;
-use crate::profile::{Pieces, StackProfile};
+use crate::profile::{self, Pieces, StackProfile};
 
 /// Where a profile's stacks come from.
 #[derive(Debug, Clone, Copy)]
@@ -56,8 +56,8 @@ pub(super) fn answer(
 
 fn collect(source: StackSource, _query: Query<'_>) -> Result<StackProfile, Response> {
     Ok(match source {
-        StackSource::Goroutine => StackProfile::count("goroutine"),
-        StackSource::ThreadCreate => StackProfile::count("threadcreate"),
+        StackSource::Goroutine => profile::goroutines(),
+        StackSource::ThreadCreate => profile::thread_creations(),
         StackSource::Custom(registered) => registered.stacks(),
         StackSource::Contention(_) => {
             let types = [("contentions", "count"), ("delay", "nanoseconds")];
@@ -69,6 +69,7 @@ fn collect(source: StackSource, _query: Query<'_>) -> Result<StackProfile, Respo
 fn text(source: StackSource, query: Query<'_>) -> Result<Pieces, Response> {
     match source {
         StackSource::Contention(text) => Ok(Pieces::of(text.as_bytes())),
+        StackSource::Goroutine if query.integer("debug") >= 2 => Ok(profile::goroutine_dump()),
         _ => Ok(collect(source, query)?.to_text()),
     }
 }

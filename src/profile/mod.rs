@@ -10,8 +10,12 @@ mod ages;
 mod bare_thread;
 mod budget;
 mod by_site;
+#[cfg(feature = "http")]
+mod cpu;
 mod encoder;
 mod frames;
+#[cfg(feature = "http")]
+mod goroutines;
 mod heap;
 mod interned;
 mod largest;
@@ -49,6 +53,8 @@ mod symbolizer;
 mod symbols;
 mod tables;
 mod text;
+#[cfg(feature = "http")]
+mod thread_starts;
 mod types;
 mod unwind_tables;
 
@@ -63,6 +69,10 @@ pub use self::ages::AgeClass;
 #[cfg(feature = "http")]
 pub(crate) use self::ages::Ages;
 pub(crate) use self::bare_thread::{BareThread, start_alone};
+#[cfg(feature = "http")]
+pub(crate) use self::cpu::{DEFAULT_HZ, cpu_profile};
+#[cfg(feature = "http")]
+pub(crate) use self::goroutines::{goroutine_dump, goroutines, thread_creations};
 pub(crate) use self::heap::Summary;
 #[cfg(feature = "http")]
 pub(crate) use self::heap::{BucketCounts, DefaultSampleType, PprofView, weight};

@@ -9,7 +9,7 @@ use super::all_mappings;
 use super::budget;
 use super::frames::{Frames, Pseudo};
 use super::heap::{HeapProfile, HeapRecord, HeapValues, Summary};
-use super::mappings::{Mappings, function_start};
+use super::mappings::Mappings;
 use super::names::Line;
 use super::pieces::Pieces;
 use super::pprof::frames_of;
@@ -179,12 +179,7 @@ fn rows(site: Site, frames: &Frames, mappings: &Mappings) -> Vec<[String; 4]> {
     if lines.is_empty() {
         return vec![row(mappings.placeholder(site), String::new())];
     }
-    // Of what may be gone by now its unwind data cannot be looked at.
-    let start = match frames.is_pinned(site) {
-        true => function_start(site.address),
-        false => None,
-    };
-    let offset = start.map_or(0, |start| call.saturating_sub(start));
+    let offset = frames.offset(site);
     let named = |line: &Line| {
         let function = frames.resolved.names().function(line)?;
         let place = if function.file.is_empty() {

@@ -83,6 +83,11 @@ impl Kind {
         }
     }
 
+    /// Whether it counts what is there, and not what has happened.
+    pub(crate) fn is_of_what_exists(self) -> bool {
+        matches!(self, Kind::Goroutine | Kind::ThreadCreate)
+    }
+
     pub(crate) fn is_memory(self) -> bool {
         matches!(self, Kind::Heap | Kind::PeakHeap | Kind::Allocs)
     }

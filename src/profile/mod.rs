@@ -10,10 +10,15 @@ mod ages;
 mod bare_thread;
 mod budget;
 mod by_site;
+#[cfg(feature = "http")]
+mod collapsed;
 mod encoder;
+mod format;
 mod frames;
 mod heap;
 mod interned;
+#[cfg(feature = "http")]
+mod json;
 mod largest;
 mod loader;
 mod mappings;
@@ -45,6 +50,8 @@ mod stack_names;
 #[cfg(feature = "http")]
 mod stacks;
 mod status;
+#[cfg(feature = "http")]
+mod string_table;
 mod symbol_cache;
 mod symbolizer;
 mod symbols;
@@ -64,10 +71,14 @@ pub use self::ages::AgeClass;
 #[cfg(feature = "http")]
 pub(crate) use self::ages::Ages;
 pub(crate) use self::bare_thread::{BareThread, start_alone};
+#[cfg(feature = "http")]
+pub(crate) use self::format::ProfileFormat;
 pub(crate) use self::heap::Summary;
 #[cfg(feature = "http")]
 pub(crate) use self::heap::{BucketCounts, DefaultSampleType, PprofView, weight};
 pub use self::heap::{HeapProfile, HeapRecord, HeapValues};
+#[cfg(feature = "http")]
+pub(crate) use self::json::string as json_string;
 pub(crate) use self::largest::mib;
 pub(crate) use self::own_thread::on_own_thread;
 pub(crate) use self::pieces::Pieces;

@@ -73,16 +73,16 @@ class Flame {
   palette() {
     const style = getComputedStyle(document.documentElement), get = (name) => style.getPropertyValue(name).trim();
     const { names } = this.tree.profile, saturation = get("--box-saturation"), light = get("--box-light");
-    const hues = new Map();
+    const hash = (text) => {
+      let hash = 7;
+      for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+      return hash >>> 8;
+    };
     const colour = (name) => {
       const crate = home(name);
       if (["", "std", "core", "alloc"].includes(crate)) return get(name[0] === "[" ? "--box-pseudo" : "--box-std");
-      if (!hues.has(crate)) {
-        let hash = 7;
-        for (let at = 0; at < crate.length; at++) hash = Math.imul(hash ^ crate.charCodeAt(at), 0x01000193);
-        hues.set(crate, (hash >>> 8) % 18 * 20);
-      }
-      return `hsl(${hues.get(crate)} ${saturation} ${light})`;
+      // Functions of a crate have its hue, more or less, so that neighbours differ.
+      return `hsl(${hash(crate) % 24 * 15 + hash(name) % 5 * 7 - 14} ${saturation} ${parseInt(light) + hash(name) % 3 * 3 - 3}%)`;
     };
     const grown = (hue) => [0, 1, 2, 3].map((step) => `hsl(${hue} ${20 + 18 * step}% ${light})`);
     this.colours = {
@@ -133,7 +133,12 @@ class Flame {
       let text = short(tree.name(node));
       if (text.length > letters) text = text.slice(0, letters - 1) + "…";
       context.fillStyle = this.found && colours.found === this.fill(node) ? colours["found-text"] : colours.text;
-      context.fillText(text, left + 4, y + ROW / 2);
+      context.fillText(text, left + 5, y + ROW / 2);
+      const value = `${tree.shown(tree.net[node])}  ${percent(tree.net[node], tree.net[0])}`;
+      if (text.length + value.length + 4 > letters) return;
+      context.globalAlpha = 0.62;
+      context.fillText(value, right - gap - 5 - value.length * letter, y + ROW / 2);
+      context.globalAlpha = 1;
     };
     const stack = [0, -from * scale];
     while (stack.length) {

@@ -62,12 +62,15 @@ class Live {
 }
 
 function spark(history) {
-  const wide = 64, high = 18, ratio = devicePixelRatio || 1;
+  const wide = 48, high = 18, ratio = devicePixelRatio || 1;
   const canvas = make("canvas", { width: wide * ratio, height: high * ratio, "aria-hidden": "true" }), context = canvas.getContext("2d");
   canvas.style.width = `${wide}px`;
   const most = Math.max(...history, 1e-9), least = Math.min(...history), base = most - least < most / 20 ? least - most / 20 : least;
   context.scale(ratio, ratio);
-  context.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--accent");
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
+  context.fillStyle = colour("--line");
+  context.fillRect(0, high - 1, wide, 1);
+  context.strokeStyle = colour("--accent");
   context.lineWidth = 1.25;
   context.beginPath();
   history.forEach((value, nth) => context.lineTo(wide - 1 - (history.length - 1 - nth) * (wide - 2) / (HISTORY - 1), 2 + (high - 4) * (1 - (value - base) / (most - base || 1))));

@@ -145,14 +145,14 @@ function follow(names) {
 function empty() {
   const base = $("base").value;
   message(base ? "Nothing has grown." : "This profile is empty.",
-    base ? "Every stack has what it had then." : $("age").value && chosen.kind === "memory" ? "Nothing that is alive is that old." : chosen.type.startsWith("inuse") || chosen.type.startsWith("alloc") ? "Nothing that was sampled is in it: one allocation is, on average, for each half MiB, unless the rate was set." : entry().description);
+    base ? "Every stack has what it had then. Refresh looks again." : $("age").value && chosen.kind === "memory" ? "Nothing that is alive is that old." : chosen.type.startsWith("inuse") || chosen.type.startsWith("alloc") ? "Nothing that was sampled is in it: one allocation is, on average, for each half MiB, unless the rate was set." : entry().description);
 }
 
 const entry = () => index.profiles.find(({ name }) => name === chosen.profile) || {};
 
 function about() {
-  const of = tree.signed ? `${tree.shown(tree.net[0])} in all` : `${tree.shown(tree.net[0])}`;
-  $("about").textContent = `${chosen.type.replace("_", " ")}: ${of}, at ${clock(fetched)}`;
+  const colours = tree.signed ? " (what grew is red, what shrank is blue)" : "";
+  $("about").textContent = `${chosen.type.replace("_", " ")} ${tree.shown(tree.net[0])} at ${clock(fetched)}${colours}`;
   const url = new URL(`../${address()}`, location.href);
   $("download").href = url;
   $("command").textContent = `go tool pprof '${url}'`;
@@ -169,10 +169,10 @@ function path() {
 }
 
 function matches() {
-  $("matches").value = found ? `${found.functions} functions, ${tree.shown(found.total)} (${percent(found.total, tree.net[0])})` : "";
+  $("matches").value = found ? `${found.functions} function${found.functions === 1 ? "" : "s"}, ${tree.shown(found.total)} (${percent(found.total, tree.net[0])})` : "";
 }
 
-const figures = (node) => `${tree.shown(tree.net[node])} (${percent(tree.net[node], tree.net[0])})${node && tree.self[node] ? `, ${tree.shown(tree.self[node])} of it itself` : ""}`;
+const figures = (node) => `${tree.shown(tree.net[node])} (${percent(tree.net[node], tree.net[0])})${node && tree.self[node] ? `, flat ${tree.shown(tree.self[node])}` : ""}`;
 
 function detail() {
   if (!tree) return;
@@ -227,9 +227,9 @@ function splits() {
 }
 
 function bases() {
-  const since = chosen.kind === "memory" || chosen.kind === "leaks" ? ["10m", "1h", "6h", "24h"].map((age) => [`since=${age}`, `in the last ${age.replace("m", " min").replace("h", " h")}`]) : [];
+  const since = chosen.kind === "memory" || chosen.kind === "leaks" ? ["10m", "1h", "6h", "24h"].map((age) => [`since=${age}`, `over the last ${age.replace("m", " min").replace("h", " h")}`]) : [];
   const marks = $("base").value.startsWith("since=") ? ask.marks : ask.marksOf(address());
-  options($("base"), [["", chosen.kind === "leaks" ? "over any time" : "not shown"], ...marks.map((mark) => [mark.id, `since the mark of ${clock(mark.time)}`]), ...since]);
+  options($("base"), [["", chosen.kind === "leaks" ? "over any time" : "not shown"], ...marks.map((mark) => [mark.id, `since ${clock(mark.time)}`]), ...since]);
   $("mark").hidden = chosen.kind === "interval";
 }
 

@@ -28,15 +28,20 @@ class Top {
     }
     const most = rows.reduce((most, fn) => Math.max(most, Math.abs(flat[fn])), 0);
     this.table.tBodies[0].replaceChildren(...rows.map((fn) => {
-      const bar = make("i", { className: "bar" });
-      bar.style.width = most ? `${100 * Math.abs(flat[fn]) / most}%` : 0;
       return make("tr", null,
-        make("td", { className: "number" }, bar, tree.shown(flat[fn])), make("td", { className: "number dim" }, percent(flat[fn], whole)),
-        make("td", { className: "number" }, tree.shown(cum[fn])), make("td", { className: "number dim" }, percent(cum[fn], whole)),
-        make("td", null, link(names[fn], () => this.open(fn)), " ", make("span", { className: "dim" }, files[fn])));
+        amount(tree.shown(flat[fn]), flat[fn] / most), make("td", { className: "number dim" }, percent(flat[fn], whole)),
+        amount(tree.shown(cum[fn]), 0), make("td", { className: "number dim" }, percent(cum[fn], whole)),
+        make("td", null, link(names[fn], () => this.open(fn)), " ", make("span", { className: "dim file", title: files[fn] }, shortFile(files[fn]))));
     }));
     this.note.textContent = count > MOST_ROWS ? `The first ${MOST_ROWS} of ${count} functions. Search to see others.` : count ? "" : "No function matches.";
   }
+}
+
+// A cell with a number, and a bar for its share of the largest.
+function amount(text, share) {
+  const bar = make("i", { className: "bar" });
+  bar.style.width = `${100 * Math.min(1, Math.abs(share) || 0)}%`;
+  return make("td", { className: "number" }, bar, text);
 }
 
 // A name that opens its callers and callees.
@@ -50,12 +55,12 @@ function showAround(tree, fn, place, open) {
   const { names, files } = tree.profile, around = tree.around(fn), whole = tree.net[0];
   const list = (title, rows, none) => make("section", null, make("h3", null, title),
     rows.length ? make("table", null, make("tbody", null, ...rows.slice(0, MOST_ROWS).map(([other, value]) => make("tr", null,
-      make("td", { className: "number" }, tree.shown(value)), make("td", { className: "number dim" }, percent(value, around.cum)),
+      amount(tree.shown(value), value / rows[0][1]), make("td", { className: "number dim" }, percent(value, around.cum)),
       make("td", null, other < 0 || other === undefined ? none : link(names[other], () => open(other)))))))
       : make("p", { className: "dim" }, none));
   place.replaceChildren(
     make("h2", { className: "name" }, names[fn]),
-    make("p", { className: "dim" }, files[fn] || "no file known"),
+    make("p", { className: "dim" }, files[fn] || "file unknown"),
     make("p", null, `flat ${tree.shown(around.flat)} (${percent(around.flat, whole)}), cum ${tree.shown(around.cum)} (${percent(around.cum, whole)})`),
     make("div", { className: "around" },
       list("Callers", around.callers, "the root of its stacks"),

@@ -48,6 +48,9 @@ function short(name) {
 
 const home = (name) => (/^[<&*([\s]*(?:(?:mut|dyn|impl|const) )?([A-Za-z_]\w*)(?=::)/.exec(name) || ["", ""])[1];
 
+// Without where the toolchain and the registry are installed.
+const shortFile = (file) => file.replace(/^\/rustc\/[0-9a-f]+\//, "").replace(/^.*\/registry\/src\/[^/]+\//, "").replace(/^.*\/lib\/rustlib\/src\/rust\//, "");
+
 const place = (file, line) => file && (line > 0 ? `${file}:${line}` : file);
 
 // An element with properties and children; text goes in as text.

@@ -10,10 +10,10 @@ class Tree {
     for (let nth = 0; nth < leaves.length; nth++) net[leaves[nth]] += values[nth];
     // By what is on its own stack alone; `net` is growth less shrinkage, `width` both, which is what boxes are as wide as.
     this.self = net.slice();
-    const width = net.map(Math.abs);
+    const { parent, depth } = nodes, width = net.some((value) => value < 0) ? net.map(Math.abs) : net;
     for (let node = count - 1; node > 0; node--) {
-      net[nodes.parent[node]] += net[node];
-      width[nodes.parent[node]] += width[node];
+      net[parent[node]] += net[node];
+      if (width !== net) width[parent[node]] += width[node];
     }
     this.net = net;
     this.width = width;
@@ -21,18 +21,19 @@ class Tree {
     // Children of each node, the widest first, one list after the other.
     this.start = new Int32Array(count + 1);
     this.children = new Int32Array(count);
-    for (let node = 1; node < count; node++) if (width[node]) this.start[nodes.parent[node] + 1] += 1;
-    for (let node = 0; node < count; node++) this.start[node + 1] += this.start[node];
-    const next = this.start.slice();
+    const { start, children } = this;
+    for (let node = 1; node < count; node++) if (width[node]) start[parent[node] + 1] += 1;
+    for (let node = 0; node < count; node++) start[node + 1] += start[node];
+    const next = start.slice();
     this.deepest = 0;
     for (let node = 1; node < count; node++) {
       if (!width[node]) continue;
-      this.children[next[nodes.parent[node]]++] = node;
-      this.deepest = Math.max(this.deepest, nodes.depth[node]);
+      children[next[parent[node]]++] = node;
+      if (depth[node] > this.deepest) this.deepest = depth[node];
     }
     for (let node = 0; node < count; node++) {
-      const [from, to] = [this.start[node], this.start[node + 1]];
-      if (to - from > 1) this.children.subarray(from, to).sort((a, b) => width[b] - width[a] || nodes.fn[a] - nodes.fn[b]);
+      const from = start[node], to = start[node + 1];
+      if (to - from > 1) children.subarray(from, to).sort((a, b) => width[b] - width[a] || nodes.fn[a] - nodes.fn[b]);
     }
   }
 

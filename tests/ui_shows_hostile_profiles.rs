@@ -276,6 +276,19 @@ fn ui_shows_hostile_profiles() {
             .unwrap_or(0.0),
     );
     browser.screenshot("17-ten-thousand-stacks");
+    // Not asserted: it is the machine's.
+    browser.run(
+        "window.frames_ = []; let last = 0; const step = (now) => { if (last) frames_.push(now - last); last = now; if (frames_.length < 40) requestAnimationFrame(step) }; \
+         flame.zoom(tree.children[tree.start[0]]); requestAnimationFrame(step)",
+    );
+    browser.wait_for("frames_.length === 40");
+    let frames = browser.run("return frames_.sort((a, b) => a - b)");
+    println!(
+        "between frames while zooming: median {:.1} ms, worst of 40 {:.1} ms",
+        frames[20].as_f64().unwrap(),
+        frames[39].as_f64().unwrap()
+    );
+    browser.run("flame.zoom(0)");
     browser.click("#tab-top");
     browser.wait_for("document.querySelectorAll('#top tbody tr').length === 400");
     browser.click("#tab-flame");

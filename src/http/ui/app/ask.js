@@ -1,6 +1,6 @@
 // What the server is asked for: profiles as JSON, one at a time, and the marks, which are answers that the page keeps.
 
-const MOST_MARKS = 8, MARK_MS = 3600000;
+const MOST_MARKS = 8, MARK_MS = 3600000, TRIES = 3;
 
 class Refused extends Error {}
 
@@ -16,15 +16,22 @@ class Ask {
     const mine = this.running = new AbortController();
     let answer;
     try {
-      answer = await fetch(`../${address}`, { cache: "no-store", signal: mine.signal });
-      if (answer.ok) return await answer.json();
+      for (let tries = 1; ; tries++) {
+        answer = await fetch(`../${address}`, { cache: "no-store", signal: mine.signal });
+        // All connections are taken, or the watch has only just begun.
+        if (answer.status !== 503 || !answer.headers.has("Retry-After") || tries === TRIES) break;
+        await new Promise((next) => setTimeout(next, 1000 * answer.headers.get("Retry-After")));
+      }
+      const text = await answer.text();
+      if (!answer.ok) throw new Refused(text.trim() || `The server answers with status ${answer.status}.`);
+      this.arrived = performance.now();
+      return JSON.parse(text);
     } catch (error) {
-      if (error.name === "AbortError") throw error;
+      if (error.name === "AbortError" || error instanceof Refused) throw error;
       throw new Refused(answer ? "The answer ended before it was whole." : "The server does not answer. It may have ended, or the way to it is cut.");
     } finally {
       if (this.running === mine) this.running = null;
     }
-    throw new Refused((await answer.text()).trim() || `The server answers with status ${answer.status}.`);
   }
 
   // Marks are of one address: what is compared was asked for in the same way.

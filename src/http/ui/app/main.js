@@ -75,6 +75,7 @@ async function refresh() {
     const got = await ask.json(address({ format: "json" }));
     answer = got;
     fetched = Date.now();
+    answeredAt = ask.arrived;
     banner("");
     rebuild();
   } catch (error) {
@@ -97,7 +98,6 @@ function failed(error) {
 
 // From the answer to the picture.
 function rebuild() {
-  answeredAt = performance.now();
   const mark = ask.marks.find((mark) => mark.id === $("base").value), split = $("split").value;
   profile = new Profile(mark ? [[answer, 1], [mark.answer, -1]] : [[answer, 1]], split, Boolean(mark || $("base").value));
   const types = profile.types.map(([name]) => name);

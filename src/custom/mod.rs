@@ -21,7 +21,7 @@ pub(crate) use self::registry::{find, registered};
 
 use self::registry::register;
 use crate::error::Error;
-use crate::profile::{self, Pieces};
+use crate::profile::{self, Pieces, ProfileFormat};
 use crate::record::{self, Bucket};
 use crate::stack::OwnFrame;
 
@@ -133,7 +133,7 @@ impl Profile {
     /// # Errors
     /// [`Error::Write`] if `out` fails.
     pub fn write_pprof(&self, out: impl Write) -> Result<(), Error> {
-        write(&self.stacks().to_pprof(true), out)
+        write(&self.stacks().to_form(ProfileFormat::Pprof, true), out)
     }
 
     /// Writes it as Go's `debug=1` text: how many there are, and the stacks with the most first.

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::delta;
+use super::form::Form;
 use super::limits::RouteLimits;
 use super::profiles::Asked;
 use super::query::Query;
 use super::response::Response;
-use crate::profile::{self, DEFAULT_HZ, Pieces};
+use crate::profile::{self, CPU_TYPES, DEFAULT_HZ, Pieces};
 use crate::signal::cpu::Refused;
 
 /// Go's, for a request that does not say how long, or says nonsense.
@@ -26,13 +27,16 @@ pub(super) fn answer(
     let query = asked.query;
     let length = length(query, limits)?;
     let hz = hz(query)?;
+    let form = Form::wanted(query)?;
+    // Before it takes its time.
+    let format = form.of(&CPU_TYPES.map(|(name, _)| name), "")?;
     if asked.head_only {
-        return Ok(Response::profile(name, Pieces::default()));
+        return Ok(form.response(name, Pieces::default()));
     }
     let _permit = delta::permit(limits)?;
     let profile = profile::cpu_profile(length, hz, gone).map_err(refusal)?;
     let symbolize = query.value("symbolize") != "0";
-    Ok(Response::profile(name, profile.to_pprof(symbolize)))
+    Ok(form.response(name, profile.to_form(format, symbolize)))
 }
 
 /// As Go reads it, within our limit.

@@ -22,6 +22,7 @@ mod date;
 mod deadline;
 mod delta;
 mod duration;
+mod form;
 mod gate;
 mod head;
 mod host;
@@ -47,6 +48,7 @@ mod symbol;
 #[cfg(feature = "tiny_http")]
 pub mod tiny_http;
 mod token;
+mod ui;
 mod unix_socket;
 mod watched;
 

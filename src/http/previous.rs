@@ -1,5 +1,6 @@
 //! `heap?previous=1`: the last heap profile that an earlier process of this service left on disk.
 
+use super::form::Form;
 use super::query::Query;
 use super::response::Response;
 use crate::profile::Pieces;
@@ -26,6 +27,10 @@ pub(super) fn is_wanted(query: Query<'_>) -> Result<bool, Response> {
             );
             return Err(Response::refusal(400, &message));
         }
+    }
+    if !Form::wanted(query)?.is_pprof() {
+        let message = "previous=1 is a profile as it was written: format=pprof, or no format";
+        return Err(Response::refusal(400, message));
     }
     Ok(true)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::delta;
 use super::duration;
+use super::form::Form;
 use super::labels::Labels;
 use super::limits::RouteLimits;
 use super::previous;
@@ -19,13 +20,6 @@ const ALL: Ages = Ages {
     min_age: None,
     by_class: false,
 };
-
-/// What a profile's file says besides addresses and numbers.
-#[derive(Clone, Copy)]
-pub(super) struct Names {
-    pub(super) symbolize: bool,
-    pub(super) types: bool,
-}
 
 /// What is asked of a profile.
 pub(super) struct Asked<'a> {
@@ -54,24 +48,21 @@ pub(super) fn answer(
     let labels = Labels::wanted(query)?;
     let is_text = query.integer("debug") != 0;
     let with_rss = with_rss(query, ages, is_text || length.is_some())?;
-    let names = Names {
-        symbolize: query.value("symbolize") != "0",
-        types: labels.of_type,
-    };
-    let view = view(default, names);
+    let form = Form::wanted(query)?;
+    let written = |profile: &HeapProfile| written(profile, &form, default, labels, query);
     let body = match length {
         _ if asked.head_only => Pieces::default(),
         None if is_text => capture(ages)?.to_text(labels.of_type),
-        None => snapshot(ages, with_rss)?.to_pprof(view),
+        None => written(&snapshot(ages, with_rss)?)?,
         Some(length) => {
             let earlier = delta::across(length, gone, limits, || capture(ALL))?;
-            capture(ALL)?.since(&earlier).to_pprof(view)
+            written(&capture(ALL)?.since(&earlier))?
         }
     };
     Ok(match length {
         None if is_text => Response::text(body),
-        None => Response::profile(name, body),
-        Some(_) => Response::profile(&format!("{name}-delta"), body),
+        None => form.response(name, body),
+        Some(_) => form.response(&format!("{name}-delta"), body),
     })
 }
 
@@ -131,10 +122,18 @@ fn capture(ages: Ages) -> Result<HeapProfile, Response> {
     })
 }
 
-pub(super) fn view(default_sample_type: DefaultSampleType, names: Names) -> PprofView {
-    PprofView {
+/// A profile in the form that is asked for.
+pub(super) fn written(
+    profile: &HeapProfile,
+    form: &Form,
+    default_sample_type: DefaultSampleType,
+    labels: Labels,
+    query: Query<'_>,
+) -> Result<Pieces, Response> {
+    Ok(profile.to_pprof(PprofView {
         default_sample_type,
-        symbolize: names.symbolize,
-        types: names.types,
-    }
+        symbolize: query.value("symbolize") != "0",
+        types: labels.of_type,
+        format: form.of(&profile.sample_types(), default_sample_type.name())?,
+    }))
 }

@@ -80,6 +80,13 @@ impl Response {
         response
     }
 
+    /// 200 with JSON.
+    pub(super) fn json(body: Pieces) -> Response {
+        let mut response = Response::new(200).with_type("application/json");
+        response.pieces = body;
+        response
+    }
+
     /// 200 with metrics.
     pub(super) fn metrics(content_type: &str, text: String) -> Response {
         Response::new(200).with_type(content_type).with_body(text)

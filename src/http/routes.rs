@@ -13,6 +13,7 @@ use super::request::Request;
 use super::response::Response;
 use super::stacks::{self, StackSource};
 use super::symbol;
+use super::ui;
 use super::watched;
 use crate::custom;
 use crate::profile::{self, Pieces};
@@ -72,7 +73,10 @@ fn route(request: &Request, gone: &mut dyn FnMut() -> bool, limits: &RouteLimits
     match name {
         None => redirect(request),
         Some("metrics") => metrics::answer(request),
-        Some("") => Response::html(index::page(limits)),
+        Some("") => index::answer(Query::new(request.raw_query()), request.is_head(), limits),
+        // Its links are relative, so it has one address.
+        Some("ui") => redirect_to("ui/"),
+        Some("ui/") => ui::answer(request.is_head()),
         // Go takes the rest of the path, slashes included, for the name, so `/heap/` is unknown. Names are
         // compared as they are: no escape is decoded, so none can smuggle a name past a proxy's rules.
         Some(name) => match CATALOG.iter().find(|entry| entry.name == name) {
@@ -152,6 +156,10 @@ fn redirect(request: &Request) -> Response {
         location.push('?');
         location.push_str(query);
     }
+    redirect_to(&location)
+}
+
+fn redirect_to(location: &str) -> Response {
     let href = location
         .replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -1,6 +1,7 @@
 //! Profiles that are counts by stack: a snapshot, its text form, or the growth over some seconds.
 
 use super::delta;
+use super::form::Form;
 use super::limits::RouteLimits;
 use super::profiles::Asked;
 use super::query::Query;
@@ -35,22 +36,27 @@ pub(super) fn answer(
         StackSource::Custom(_) => delta::refused(query)?,
         _ => delta::wanted(query, limits)?,
     };
+    let form = Form::wanted(query)?;
     let is_text = query.integer("debug") != 0;
     let symbolize = query.value("symbolize") != "0";
+    let written = |profile: &StackProfile| {
+        let format = form.of(&profile.sample_types(), "")?;
+        Ok(profile.to_form(format, symbolize))
+    };
     let body = match length {
         _ if asked.head_only => Pieces::default(),
         None if is_text => text(source, query)?,
-        None => collect(source, query)?.to_pprof(symbolize),
+        None => written(&collect(source, query)?)?,
         Some(length) => {
             let earlier = delta::across(length, gone, limits, || collect(source, query))?;
             let grown = collect(source, query)?.since(&earlier, length);
-            grown.to_pprof(symbolize)
+            written(&grown)?
         }
     };
     Ok(match length {
         None if is_text => Response::text(body),
-        None => Response::profile(name, body),
-        Some(_) => Response::profile(&format!("{name}-delta"), body),
+        None => form.response(name, body),
+        Some(_) => form.response(&format!("{name}-delta"), body),
     })
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::catalog::Watched;
 use super::duration;
+use super::form::Form;
 use super::labels::Labels;
-use super::profiles::{Asked, Names, view};
+use super::profiles::{Asked, written};
 use super::response::Response;
 use crate::error::Error;
 use crate::profile::{DefaultSampleType, HeapProfile, Pieces};
@@ -30,15 +31,14 @@ pub(super) fn since(
             return Err(Response::refusal(400, &message));
         }
     }
+    let form = Form::wanted(asked.query)?;
     let filename = format!("{name}-delta");
     if asked.head_only {
-        return Ok(Response::profile(&filename, Pieces::default()));
+        return Ok(form.response(&filename, Pieces::default()));
     }
     let grown = found(watch::since(age))?;
-    Ok(Response::profile(
-        &filename,
-        pprof(&grown, default, asked, labels),
-    ))
+    let body = written(&grown, &form, default, labels, asked.query)?;
+    Ok(form.response(&filename, body))
 }
 
 /// The answer for a profile of the watcher's own.
@@ -58,23 +58,23 @@ pub(super) fn answer(name: &str, what: Watched, asked: &Asked<'_>) -> Result<Res
             format!("{name} takes no {param} param: it is about one moment or time of its own");
         return Err(Response::refusal(400, &message));
     }
+    let form = Form::wanted(query)?;
     let is_text = query.integer("debug") != 0;
     let since = duration::wanted(query, "since")?;
     if asked.head_only {
         return Ok(match is_text {
             true => Response::text(Pieces::default()),
-            false => Response::profile(name, Pieces::default()),
+            false => form.response(name, Pieces::default()),
         });
     }
     match what {
         Watched::Peak => {
             let peak = watch::peak().map_err(failed)?;
-            Ok(match is_text {
-                true => Response::text(peak.to_text(labels.of_type)),
-                false => {
-                    Response::profile(name, pprof(&peak, DefaultSampleType::Unset, asked, labels))
-                }
-            })
+            if is_text {
+                return Ok(Response::text(peak.to_text(labels.of_type)));
+            }
+            let body = written(&peak, &form, DefaultSampleType::Unset, labels, query)?;
+            Ok(form.response(name, body))
         }
         Watched::Leaks => {
             let leaks = watch::leaks(since).map_err(failed)?;
@@ -82,25 +82,10 @@ pub(super) fn answer(name: &str, what: Watched, asked: &Asked<'_>) -> Result<Res
                 return Ok(Response::text(Pieces::of(leaks.to_string().as_bytes())));
             }
             let profile = leaks.profile().ok_or_else(|| failed(Error::NoMemory))?;
-            Ok(Response::profile(
-                name,
-                pprof(&profile, DefaultSampleType::LeakSpace, asked, labels),
-            ))
+            let body = written(&profile, &form, DefaultSampleType::LeakSpace, labels, query)?;
+            Ok(form.response(name, body))
         }
     }
-}
-
-fn pprof(
-    profile: &HeapProfile,
-    default: DefaultSampleType,
-    asked: &Asked<'_>,
-    labels: Labels,
-) -> Pieces {
-    let names = Names {
-        symbolize: asked.query.value("symbolize") != "0",
-        types: labels.of_type,
-    };
-    profile.to_pprof(view(default, names))
 }
 
 fn found(profile: Result<Option<HeapProfile>, Error>) -> Result<HeapProfile, Response> {

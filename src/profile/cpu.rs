@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use super::stacks::StackProfile;
 use super::unwind_tables;
+use crate::labels;
 use crate::record::Suspended;
 use crate::signal::cpu::{self, Refused, Report};
 
 /// Go's rate.
 pub(crate) const DEFAULT_HZ: u32 = 100;
+
+/// Its values.
+pub(crate) const CPU_TYPES: [(&str, &str); 2] = [("samples", "count"), ("cpu", "nanoseconds")];
 
 /// What this process, all its threads, does with its processor time in the time to come. Blocks for `length`; `gone` is asked
 /// several times a second whether anybody still wants it.
@@ -20,12 +24,12 @@ pub(crate) fn cpu_profile(
     let _own = Suspended::new();
     unwind_tables::refresh_now();
     let period = i64::from(1_000_000_000 / hz.max(1));
-    let types = [("samples", "count"), ("cpu", "nanoseconds")];
-    let mut profile = StackProfile::new(&types, types[1], period);
+    let mut profile = StackProfile::new(&CPU_TYPES, CPU_TYPES[1], period);
     let report = cpu::run(length, hz, gone, &mut |tick| {
         let count = i64::from(tick.weight);
         let values = [count, count.saturating_mul(period)];
-        profile.add(tick.frames, tick.is_truncated, values, &[]);
+        let labels: Vec<(&str, &str)> = labels::of(tick.labels).collect();
+        profile.add(tick.frames, tick.is_truncated, values, &labels);
     })?;
     profile.set_duration(report.duration);
     for note in notes(&report, profile.total()) {

@@ -1,4 +1,10 @@
-//! Encodes and compresses a profile part by part.
+//! Encodes a profile part by part, in any of its forms.
+//!
+//! ```text
+//! samples ─▶ Tables ─▶ parts of a pprof message ─▶ Encoder ┬ protobuf, gzip
+//!                                                          ├ json.rs
+//!                                                          └ collapsed.rs
+//! ```
 //!
 //! Protobuf messages that follow one another are one message: repeated fields are joined. So a profile never exists as a
 //! whole but compressed, and a scrape takes little from the program's heap.
@@ -9,6 +15,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use prost::Message;
 
+#[cfg(feature = "http")]
+use super::collapsed::Collapsed;
+use super::format::ProfileFormat;
+#[cfg(feature = "http")]
+use super::json::Json;
 use super::pieces::Pieces;
 use super::proto;
 
@@ -21,24 +32,45 @@ pub(super) const PART: usize = 64;
 /// Of all comments.
 const COMMENT_BYTES: usize = 4096;
 
-/// The compressed profile so far.
+/// The written profile so far.
 #[derive(Debug)]
 pub(super) struct Encoder {
-    gzip: GzEncoder<Pieces>,
-    /// Reused for each part.
-    encoded: Vec<u8>,
+    form: Form,
+    /// Of protobuf, whatever the form, so that the same is folded in each.
     bytes: usize,
     /// Bytes of the largest part.
     largest: usize,
     limit: usize,
 }
 
+#[derive(Debug)]
+enum Form {
+    Pprof {
+        gzip: GzEncoder<Pieces>,
+        /// Reused for each part.
+        encoded: Vec<u8>,
+    },
+    #[cfg(feature = "http")]
+    Json(Box<Json>),
+    #[cfg(feature = "http")]
+    Collapsed(Collapsed),
+}
+
 impl Encoder {
-    /// `limit` is how large the profile may be before compression, in bytes.
-    pub(super) fn new(limit: usize) -> Self {
+    /// `limit` is how large the profile may be as protobuf before compression, in bytes.
+    pub(super) fn new(limit: usize, format: ProfileFormat) -> Self {
+        let form = match format {
+            ProfileFormat::Pprof => Form::Pprof {
+                gzip: GzEncoder::new(Pieces::default(), LEVEL),
+                encoded: Vec::new(),
+            },
+            #[cfg(feature = "http")]
+            ProfileFormat::Json => Form::Json(Box::new(Json::new())),
+            #[cfg(feature = "http")]
+            ProfileFormat::Collapsed { value } => Form::Collapsed(Collapsed::new(value)),
+        };
         Self {
-            gzip: GzEncoder::new(Pieces::default(), LEVEL),
-            encoded: Vec::new(),
+            form,
             bytes: 0,
             largest: 0,
             limit,
@@ -47,14 +79,22 @@ impl Encoder {
 
     /// Adds a part, and empties it.
     pub(super) fn add(&mut self, part: &mut proto::Profile) {
-        self.encoded.clear();
-        // A vector has room for everything.
-        let _ = part.encode(&mut self.encoded);
-        self.bytes += self.encoded.len();
-        self.largest = self.largest.max(self.encoded.len());
+        let len = part.encoded_len();
+        self.bytes += len;
+        self.largest = self.largest.max(len);
         if !self.is_over() {
-            // Writing to memory does not fail.
-            let _ = self.gzip.write_all(&self.encoded);
+            match &mut self.form {
+                Form::Pprof { gzip, encoded } => {
+                    encoded.clear();
+                    // A vector has room for everything, and writing to memory does not fail.
+                    let _ = part.encode(encoded);
+                    let _ = gzip.write_all(encoded);
+                }
+                #[cfg(feature = "http")]
+                Form::Json(json) => json.add(part),
+                #[cfg(feature = "http")]
+                Form::Collapsed(collapsed) => collapsed.add(part),
+            }
         }
         // The vectors keep their room for the next part; the rest is said once.
         let mut samples = std::mem::take(&mut part.sample);
@@ -86,8 +126,17 @@ impl Encoder {
         self.bytes + reserve > self.limit
     }
 
-    /// The compressed profile in pieces; None if the profile is larger than it may be.
+    /// The profile in pieces; None if it is larger than it may be.
     pub(super) fn finish(self) -> Option<Pieces> {
-        (!self.is_over()).then(|| self.gzip.finish().unwrap_or_default())
+        if self.is_over() {
+            return None;
+        }
+        Some(match self.form {
+            Form::Pprof { gzip, .. } => gzip.finish().unwrap_or_default(),
+            #[cfg(feature = "http")]
+            Form::Json(json) => json.finish(),
+            #[cfg(feature = "http")]
+            Form::Collapsed(collapsed) => collapsed.finish(),
+        })
     }
 }

@@ -9,6 +9,7 @@ use super::stack_names::NamedFrame;
 use super::stacks::StackProfile;
 use super::thread_starts::is_start;
 use super::unwind_tables;
+use crate::labels;
 use crate::record::Suspended;
 use crate::signal::{self, ThreadStack};
 
@@ -17,8 +18,7 @@ pub(crate) fn goroutines() -> StackProfile {
     let _own = Suspended::new();
     let mut profile = StackProfile::count("goroutine");
     for thread in threads() {
-        let labels = labels(&thread);
-        let labels: Vec<(&str, &str)> = labels.iter().map(|(key, value)| (*key, *value)).collect();
+        let labels = labels_of(&thread);
         profile.add(&thread.frames, thread.is_truncated, [1, 0], &labels);
     }
     profile
@@ -40,12 +40,15 @@ fn threads() -> Vec<ThreadStack> {
 }
 
 /// What tells a thread from others with its stack. Without a stack, what it does and why that is all.
-fn labels(thread: &ThreadStack) -> Vec<(&'static str, &str)> {
-    let name = (!thread.name.is_empty()).then_some(("thread", thread.name.as_str()));
-    let missing = thread.missing.as_deref().into_iter();
-    let instead =
-        missing.flat_map(|reason| [("state", thread.doing.as_str()), ("missing", reason)]);
-    name.into_iter().chain(instead).collect()
+fn labels_of(thread: &ThreadStack) -> Vec<(&str, &str)> {
+    let mut labels: Vec<(&str, &str)> = labels::of(thread.labels).collect();
+    if !thread.name.is_empty() {
+        labels.push(("thread", &thread.name));
+    }
+    if let Some(reason) = &thread.missing {
+        labels.extend([("state", thread.doing.as_str()), ("missing", reason)]);
+    }
+    labels
 }
 
 /// Each thread with its name, state, age and stack, as Go's `debug=2` has goroutines.
@@ -114,6 +117,7 @@ fn age(age: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::LabelSet;
     use crate::stack::ReturnAddress;
 
     fn thread() -> ThreadStack {
@@ -125,6 +129,7 @@ mod tests {
             is_asking: false,
             frames: vec![ReturnAddress(0x10_0001)],
             is_truncated: true,
+            labels: LabelSet::NONE,
             missing: None,
         }
     }
@@ -150,7 +155,7 @@ mod tests {
              main+0x1(...)\n\t?:0 +0x24\n\
              ...additional frames elided...\n"
         );
-        assert_eq!(labels(&thread()), [("thread", "tokio-rt-\"worker")]);
+        assert_eq!(labels_of(&thread()), [("thread", "tokio-rt-\"worker")]);
     }
 
     #[test]
@@ -167,7 +172,7 @@ mod tests {
              \tstack unavailable: it blocks signal 64\n"
         );
         assert_eq!(
-            labels(&thread)[1..],
+            labels_of(&thread)[1..],
             [("state", "futex wait"), ("missing", "it blocks signal 64")]
         );
     }

@@ -15,6 +15,7 @@ use std::io::Write;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ages::{Ages, Census};
+use super::format::ProfileFormat;
 use super::pieces::Pieces;
 use super::rss::Rest;
 use super::{pprof, text};
@@ -267,6 +268,7 @@ impl HeapProfile {
             default_sample_type: DefaultSampleType::Unset,
             symbolize: true,
             types: false,
+            format: ProfileFormat::Pprof,
         };
         let _own = Suspended::new();
         let parts = pprof::write(self, view);
@@ -286,6 +288,12 @@ impl HeapProfile {
             .iter()
             .try_for_each(|part| out.write_all(part))
             .map_err(Error::Write)
+    }
+
+    /// The names of the four values of its samples, in their order.
+    #[cfg(feature = "http")]
+    pub(crate) fn sample_types(&self) -> [&'static str; 4] {
+        pprof::sample_types(self.shape).map(|(name, _)| name)
     }
 
     #[cfg(feature = "http")]

@@ -11,13 +11,18 @@ mod bare_thread;
 mod budget;
 mod by_site;
 #[cfg(feature = "http")]
+mod collapsed;
+#[cfg(feature = "http")]
 mod cpu;
 mod encoder;
+mod format;
 mod frames;
 #[cfg(feature = "http")]
 mod goroutines;
 mod heap;
 mod interned;
+#[cfg(feature = "http")]
+mod json;
 mod largest;
 mod loader;
 mod mappings;
@@ -48,6 +53,8 @@ mod spool;
 mod stack_names;
 mod stacks;
 mod status;
+#[cfg(feature = "http")]
+mod string_table;
 mod symbol_cache;
 mod symbolizer;
 mod symbols;
@@ -70,13 +77,16 @@ pub use self::ages::AgeClass;
 pub(crate) use self::ages::Ages;
 pub(crate) use self::bare_thread::{BareThread, start_alone};
 #[cfg(feature = "http")]
-pub(crate) use self::cpu::{DEFAULT_HZ, cpu_profile};
+pub(crate) use self::cpu::{CPU_TYPES, DEFAULT_HZ, cpu_profile};
+pub(crate) use self::format::ProfileFormat;
 #[cfg(feature = "http")]
 pub(crate) use self::goroutines::{goroutine_dump, goroutines, thread_creations};
 pub(crate) use self::heap::Summary;
 #[cfg(feature = "http")]
 pub(crate) use self::heap::{BucketCounts, DefaultSampleType, PprofView, weight};
 pub use self::heap::{HeapProfile, HeapRecord, HeapValues};
+#[cfg(feature = "http")]
+pub(crate) use self::json::string as json_string;
 pub(crate) use self::largest::mib;
 pub(crate) use self::own_thread::on_own_thread;
 pub(crate) use self::pieces::Pieces;

@@ -39,6 +39,12 @@ impl Pieces {
         }
     }
 
+    /// Adds `others` behind these, where they are.
+    #[cfg(feature = "http")]
+    pub(super) fn append(&mut self, others: Pieces) {
+        self.0.extend(others.0);
+    }
+
     pub(crate) fn of(bytes: &[u8]) -> Self {
         let mut pieces = Self::default();
         pieces.add(bytes);

@@ -1,4 +1,4 @@
-//! A heap profile as gzipped pprof protobuf.
+//! A heap profile as a pprof message, in whichever form it is written.
 
 use std::time::{Duration, SystemTime};
 
@@ -32,6 +32,14 @@ const LEAK_TYPES: [(&str, &str); 4] = [
     ("old_space", "bytes"),
 ];
 
+/// What the values of a profile's samples are.
+pub(super) fn sample_types(shape: Shape) -> [(&'static str, &'static str); 4] {
+    match shape {
+        Shape::Heap => SAMPLE_TYPES,
+        Shape::Leaks => LEAK_TYPES,
+    }
+}
+
 /// In pieces.
 pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Pieces {
     let limits = record::limits();
@@ -56,7 +64,7 @@ pub(super) fn write(profile: &HeapProfile, view: PprofView) -> Pieces {
         let encoded = build(
             profile,
             &mut kept,
-            Tables::new(&mappings, form, Encoder::new(limit)),
+            Tables::new(&mappings, form, Encoder::new(limit, view.format)),
             &frames,
             view,
         );
@@ -89,11 +97,9 @@ fn build(
     view: PprofView,
 ) -> Option<Pieces> {
     // First in the string table: one consumer renumbers the table without the default sample type.
-    let sample_types = match profile.shape() {
-        Shape::Heap => SAMPLE_TYPES,
-        Shape::Leaks => LEAK_TYPES,
-    };
-    let sample_type = sample_types.map(|named| tables.value_type(named)).to_vec();
+    let sample_type = sample_types(profile.shape())
+        .map(|named| tables.value_type(named))
+        .to_vec();
     let period_type = tables.value_type(("space", "bytes"));
     let [bytes, age] = ["bytes", "age"].map(|key| tables.string(key));
     let of_type = if view.types { tables.string("type") } else { 0 };

@@ -8,6 +8,7 @@ use prost::Message;
 
 use super::all_mappings;
 use super::encoder::Encoder;
+use super::format::ProfileFormat;
 use super::frames::Frames;
 use super::mappings::Mappings;
 use super::pieces::Pieces;
@@ -186,7 +187,11 @@ fn with_names(profile: &proto::Profile, mappings: &Mappings) -> Pieces {
             0 => usize::MAX,
             _ => limits.profile_bytes,
         };
-        let tables = Tables::new(mappings, Form::Symbolized(&frames), Encoder::new(limit));
+        let tables = Tables::new(
+            mappings,
+            Form::Symbolized(&frames),
+            Encoder::new(limit, ProfileFormat::Pprof),
+        );
         let parts = build(profile, &largest_first, kept, &places, tables, &frames);
         match parts {
             Some(parts) => return parts,

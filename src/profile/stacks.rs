@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::all_mappings;
 use super::encoder::Encoder;
+use super::format::ProfileFormat;
 use super::frames::{Frames, Pseudo};
 use super::interned::{Interned, Text, hash};
 use super::mappings::Mappings;
@@ -269,8 +270,14 @@ impl StackProfile {
         }
     }
 
-    /// Gzipped pprof.
-    pub(crate) fn to_pprof(&self, symbolize: bool) -> Pieces {
+    /// The names of the values of its samples, in their order.
+    pub(crate) fn sample_types(&self) -> Vec<&str> {
+        let types = self.sample_types.iter();
+        types.map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// In whichever form. Without names, which is for pprof alone, unless `symbolize`.
+    pub(crate) fn to_form(&self, format: ProfileFormat, symbolize: bool) -> Pieces {
         let _own = Suspended::new();
         let limits = record::limits();
         let mut entries = self.ranked();
@@ -297,7 +304,7 @@ impl StackProfile {
                 0 => usize::MAX,
                 _ => limits.profile_bytes,
             };
-            let tables = Tables::new(&mappings, form, Encoder::new(limit));
+            let tables = Tables::new(&mappings, form, Encoder::new(limit, format));
             match self.build(&mut entries, &mut folded, tables, &frames) {
                 Some(gzip) => return gzip,
                 // The tenth is for what was written behind the entries. Always fewer, so that trying again ends.

@@ -25,6 +25,11 @@ use self::cpu::Cpu;
 use self::slots::Slots;
 use self::threads::Asker;
 pub(crate) use self::threads::{ThreadStack, threads};
+
+/// How many threads there are.
+pub(crate) fn thread_count() -> usize {
+    task::tids().len()
+}
 use crate::fork_lock::ForkLock;
 
 /// What handlers find.

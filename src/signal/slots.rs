@@ -4,6 +4,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::record::{self, LabelSet};
 use crate::stack::Stack;
 
 /// Threads that are asked at a time. Each needs a turn on a processor, for which it has the time that one is waited for: of 64
@@ -30,10 +31,18 @@ pub(super) const SLOTS: usize = 16;
 #[derive(Debug)]
 struct Slot {
     word: AtomicU64,
-    stack: UnsafeCell<Stack>,
+    answer: UnsafeCell<Answer>,
 }
 
-// SAFETY: the stack belongs to who moved the word to its state: the handler while it is being written, the asker, of whom there is
+/// What a thread says.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) stack: Stack,
+    /// Those in force there.
+    pub(super) labels: LabelSet,
+}
+
+// SAFETY: the answer belongs to who moved the word to its state: the handler while it is being written, the asker, of whom there is
 // one, otherwise.
 unsafe impl Sync for Slot {}
 
@@ -71,7 +80,10 @@ impl Slots {
             slots: [const {
                 Slot {
                     word: AtomicU64::new(0),
-                    stack: UnsafeCell::new(Stack::new()),
+                    answer: UnsafeCell::new(Answer {
+                        stack: Stack::new(),
+                        labels: LabelSet::NONE,
+                    }),
                 }
             }; SLOTS],
             generation: AtomicU64::new(0),
@@ -116,10 +128,11 @@ impl Slots {
         for slot in &self.slots {
             let word = slot.word.load(Ordering::Relaxed);
             if own(word) && slot.begin(word) {
-                // SAFETY: `begin` made the stack this handler's, and no other can begin here.
-                let stack = unsafe { &mut *slot.stack.get() };
-                stack.clear();
-                write(stack);
+                // SAFETY: `begin` made the answer this handler's, and no other can begin here.
+                let answer = unsafe { &mut *slot.answer.get() };
+                answer.labels = record::labels();
+                answer.stack.clear();
+                write(&mut answer.stack);
                 slot.word
                     .store(ANSWERED | (word & !STATE), Ordering::Release);
                 self.ring();
@@ -129,14 +142,14 @@ impl Slots {
     }
 
     /// What `read` makes of the answer; None if there is none yet.
-    pub(super) fn take<T>(&self, ticket: &Ticket, read: impl FnOnce(&Stack) -> T) -> Option<T> {
+    pub(super) fn take<T>(&self, ticket: &Ticket, read: impl FnOnce(&Answer) -> T) -> Option<T> {
         let slot = self.slots.get(ticket.slot)?;
         // Pairs with the Release in `answer`.
         if slot.word.load(Ordering::Acquire) != ANSWERED | ticket.word {
             return None;
         }
         // SAFETY: answered, so no handler writes there, and none can begin before the slot is asked for again.
-        let result = read(unsafe { &*slot.stack.get() });
+        let result = read(unsafe { &*slot.answer.get() });
         slot.word.store(0, Ordering::Relaxed);
         Some(result)
     }
@@ -203,8 +216,8 @@ impl Slot {
 mod tests {
     use super::*;
 
-    fn frames(stack: &Stack) -> Vec<usize> {
-        stack.frames().iter().map(|frame| frame.0).collect()
+    fn frames(answer: &Answer) -> Vec<usize> {
+        answer.stack.frames().iter().map(|frame| frame.0).collect()
     }
 
     #[test]

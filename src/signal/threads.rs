@@ -7,7 +7,7 @@ use super::SIGNALS;
 use super::handler::{self, Info, keeping_errno, own_tid};
 use super::slots::{SLOTS, Ticket};
 use super::task::{self, Task};
-use crate::record;
+use crate::record::{self, LabelSet};
 use crate::stack::{self, Interrupted, OwnFrame, ReturnAddress, Stack};
 
 /// How long one thread is waited for. A sleeping one answers in some 20 µs; one that computes needs a turn on a processor.
@@ -37,6 +37,8 @@ pub(crate) struct ThreadStack {
     /// Leaf first.
     pub(crate) frames: Vec<ReturnAddress>,
     pub(crate) is_truncated: bool,
+    /// Those in force there.
+    pub(crate) labels: LabelSet,
     /// Why there are no frames.
     pub(crate) missing: Option<String>,
 }
@@ -79,6 +81,7 @@ pub(crate) fn threads() -> Vec<ThreadStack> {
             age: task.age,
             frames: Vec::new(),
             is_truncated: false,
+            labels: LabelSet::NONE,
             missing: None,
         });
     }
@@ -95,7 +98,7 @@ pub(crate) fn threads() -> Vec<ThreadStack> {
 fn ask_all(tasks: &[Task], threads: &mut [ThreadStack]) -> Result<(), String> {
     let marker = 0_u8;
     if let Some(own) = threads.iter_mut().find(|thread| thread.is_asking) {
-        own.take(&record::stack_here(OwnFrame::of(&marker)));
+        own.take(&record::stack_here(OwnFrame::of(&marker)), record::labels());
     }
     if !stack::can_capture_interrupted(record::delta()) {
         return Err(NO_WALK.to_owned());
@@ -127,7 +130,8 @@ const NO_WALK: &str = "this process has no unwind tables that are good";
 const NO_WALK: &str = "stacks of other threads are taken on x86-64 Linux with glibc only";
 
 impl ThreadStack {
-    fn take(&mut self, stack: &Stack) {
+    fn take(&mut self, stack: &Stack, labels: LabelSet) {
+        self.labels = labels;
         self.frames = stack.frames().to_vec();
         self.is_truncated = stack.is_truncated();
         self.missing = self
@@ -214,9 +218,9 @@ impl Round {
     fn collect(&mut self, threads: &mut [ThreadStack]) -> bool {
         let before = self.waiting.len();
         self.waiting.retain(|waiting| {
-            let answer = SIGNALS.slots.take(&waiting.ticket, |stack| {
+            let answer = SIGNALS.slots.take(&waiting.ticket, |answer| {
                 if let Some(thread) = threads.get_mut(waiting.nth) {
-                    thread.take(stack);
+                    thread.take(&answer.stack, answer.labels);
                 }
             });
             answer.is_none()

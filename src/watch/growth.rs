@@ -91,6 +91,15 @@ pub(crate) fn leaks(since: Option<Duration>) -> Result<Leaks, Error> {
     find(since)
 }
 
+/// How many stacks leak, and how many entries the profile at the peak has, for a list of what there is: 0 where the watch does
+/// not know it yet, and nothing is begun for it.
+pub(crate) fn counts() -> (usize, usize) {
+    (
+        find(None).map_or(0, |leaks| leaks.count()),
+        history::peak_entries(),
+    )
+}
+
 /// A span as people say it: its two largest units.
 pub(super) fn shown(span: Duration) -> String {
     let seconds = span.as_secs();

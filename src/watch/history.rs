@@ -205,6 +205,13 @@ pub(super) fn since(age: Duration) -> Result<Option<HeapProfile>, Error> {
     Ok(Some(now.since(&earlier)))
 }
 
+/// How many entries the profile at the peak has. 0 before the first look.
+pub(super) fn peak_entries() -> usize {
+    let peak = PEAK.lock();
+    let counts = peak.as_ref().map(|peak| peak.counts.as_slice());
+    counts.map_or(0, |counts| super::snapshot::Reader::new(counts).count())
+}
+
 /// The profile at the peak. Before the first look that is now.
 pub(super) fn peak() -> Result<HeapProfile, Error> {
     record::sample_rate().ok_or(Error::NotInstalled)?;

@@ -325,6 +325,11 @@ impl Leaks {
         }
     }
 
+    /// How many stacks.
+    pub(super) fn count(&self) -> usize {
+        self.leaks.len()
+    }
+
     /// As a profile: growth in objects and bytes, bytes an hour, and all old bytes. None without memory for it.
     pub(crate) fn profile(&self) -> Option<HeapProfile> {
         let whole = |value: f64| value as i64;

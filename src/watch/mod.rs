@@ -33,7 +33,7 @@ pub(crate) use self::black_box::{NoPrevious, previous_heap, start_from_environme
 #[cfg(feature = "http")]
 pub use self::growth::watch;
 #[cfg(feature = "http")]
-pub(crate) use self::growth::{leaks, peak, set, since};
+pub(crate) use self::growth::{counts, leaks, peak, set, since};
 #[cfg(feature = "http")]
 pub use self::options::WatchOptions;
 pub(crate) use self::thread::Hold as WatchHold;

@@ -1,5 +1,7 @@
 //! How a profile is written: what its values are and what its file says beside them.
 
+use crate::profile::format::ProfileFormat;
+
 /// What the four values of a profile's entries are, in the order of `HeapValues::in_order`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -23,6 +25,8 @@ pub(crate) struct PprofView {
     pub(crate) symbolize: bool,
     /// Whether samples are labelled with what is stored in what they allocated (`?label=type`).
     pub(crate) types: bool,
+    /// The form of the file.
+    pub(crate) format: ProfileFormat,
 }
 
 /// What a profile's `default_sample_type` is.
@@ -42,4 +46,16 @@ pub(crate) enum DefaultSampleType {
         expect(dead_code, reason = "only the endpoint has `/leaks`")
     )]
     LeakSpace,
+}
+
+#[cfg(feature = "http")]
+impl DefaultSampleType {
+    /// As it stands in the file; empty for none.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            DefaultSampleType::Unset => "",
+            DefaultSampleType::AllocSpace => "alloc_space",
+            DefaultSampleType::LeakSpace => "leak_space",
+        }
+    }
 }

@@ -391,6 +391,7 @@ impl Writer<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::format::ProfileFormat;
     use super::super::heap::{DefaultSampleType, HeapProfile, PprofView};
     use super::super::{pprof, proto};
     use super::*;
@@ -416,6 +417,7 @@ mod tests {
             types: false,
             default_sample_type: DefaultSampleType::Unset,
             symbolize: false,
+            format: ProfileFormat::Pprof,
         };
         let parts = pprof::write(&profile, view);
         let parts: Vec<u8> = parts.iter().flatten().copied().collect();

@@ -17,7 +17,7 @@ use self::timers::Timers;
 use super::SIGNALS;
 use super::handler::{self, Info, Taken, keeping_errno};
 use crate::fork_lock::ForkLock;
-use crate::record;
+use crate::record::{self, LabelSet};
 use crate::stack::{self, Interrupted, ReturnAddress};
 
 /// How often the ring is emptied, and looked whether the number of threads has changed. A thread that lives shorter may be
@@ -78,6 +78,8 @@ pub(crate) struct Tick<'a> {
     pub(crate) is_truncated: bool,
     /// How many periods it stands for: more than one if the thread could not be interrupted in time.
     pub(crate) weight: u32,
+    /// Those in force on the thread.
+    pub(crate) labels: LabelSet,
 }
 
 /// What there is to say of a profile.

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use super::Tick;
 use crate::pages;
+use crate::record::{self, LabelSet};
 use crate::stack::Stack;
 
 /// Ticks between two emptyings: 20 ms of 500 processors at 100 Hz, 1.1 MiB. At half of it a machine with many processors loses
@@ -40,6 +41,7 @@ struct Place {
 struct Written {
     profile: usize,
     weight: u32,
+    labels: LabelSet,
     stack: Stack,
 }
 
@@ -111,6 +113,7 @@ impl Ring {
                 let written = unsafe { &mut *place.written.get() };
                 written.profile = profile;
                 written.weight = weight;
+                written.labels = record::labels();
                 written.stack.clear();
                 write(&mut written.stack);
                 // Pairs with the Acquire in `drain`.
@@ -143,6 +146,7 @@ impl Ring {
                     frames: written.stack.frames(),
                     is_truncated: written.stack.is_truncated(),
                     weight: written.weight,
+                    labels: written.labels,
                 });
             }
             // Pairs with the Acquire in `put`.

@@ -250,6 +250,6 @@ mod tests {
             sums = reader.join().unwrap();
         });
         assert_eq!(sums.iter().sum::<u64>() + RING.dropped(), 3 * EACH as u64);
-        assert!(sums.iter().all(|sum| *sum > 0), "{sums:?}");
+        assert!(sums.iter().sum::<u64>() >= PLACES, "{sums:?}");
     }
 }

@@ -21,6 +21,8 @@
 //! | [`serve`], [`serve_from_env`], [`http::Server`] | serve profiles on a socket |
 //! | [`http::respond`] | serve them from one's own router |
 //! | [`HeapProfile`] | take, compare and write profiles without HTTP; of what is old, or by [`AgeClass`] |
+//! | [`labels`] | say which tenant, route or job an allocation is for |
+//! | [`Profile`] | count what is alive of one's own things, by the stack that made it |
 //! | [`watch`], [`WatchOptions`] | watch the process over time: growth, leaks, the peak |
 //! | [`sample_rate`], [`set_sample_rate`] | the rate, at any time |
 //! | [`mem_stats`] | totals, their error, resident memory, and the profiler's own state |
@@ -40,7 +42,7 @@
 //! * **sample**: an allocation that was chosen and recorded. About one for each *rate* bytes.
 //! * **rate**: mean bytes between samples, Go's `MemProfileRate`. 0 is off, 1 samples everything.
 //! * **stack**: return addresses from the allocator's caller (the **leaf**) to the thread's start (the **root**).
-//! * **bucket**: the counts of one (stack, size, rate).
+//! * **bucket**: the counts of one (stack, size, rate, labels).
 //! * **live record**: remembers that the block at an address was sampled, until it is freed.
 //! * **age**: time since a sampled block was allocated or last reallocated.
 //! * **alloc**, **free**, **in use**: allocated since the start; freed since; the difference.
@@ -67,16 +69,21 @@ compile_error!(
 );
 
 mod allocator;
+mod custom;
 mod elementary;
 mod error;
+mod fork_lock;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod labels;
 mod limits;
 mod memory_groups;
 mod pages;
 mod profile;
 mod record;
 mod scale;
+#[cfg(feature = "http")]
+mod signal;
 mod stack;
 pub mod stats;
 mod watch;
@@ -90,6 +97,7 @@ mod mutations;
 mod statistics;
 
 pub use allocator::ProfiledAllocator;
+pub use custom::{Profile, ProfileEntry};
 pub use error::Error;
 #[cfg(feature = "http")]
 pub use http::{serve, serve_from_env};

@@ -69,10 +69,11 @@ fn child(case: &str) {
             start(box_in_told().rss_above(48 << 20));
             let held = hold(64);
             wait_for_dump();
-            // It hovers: more is allocated and freed.
-            for _ in 0..10 {
+            // It hovers: more is allocated and freed. For so long because the next look comes only when a hundred times as
+            // much time has gone by as the dump took.
+            for _ in 0..30 {
                 drop(hold(2));
-                thread::sleep(Duration::from_millis(50));
+                thread::sleep(Duration::from_millis(100));
             }
             drop(held);
         }
@@ -132,36 +133,42 @@ fn each_leaves_a_dump_of_its_kind() {
     if let Some(case) = child_process::case() {
         return child(&case);
     }
-    for (case, count, is_clean) in [
-        ("nothing", 0, true),
-        ("rss", 1, true),
-        ("inuse", 1, true),
-        ("signal", 1, true),
-        ("panic", 1, true),
-        ("again", 1, false),
-        ("exit", 1, true),
-    ] {
-        let (dir, status, said) = run(case);
-        assert_eq!(status.success(), is_clean, "{case}: {status}\n{said}");
-        let files = dumps(dir.path());
-        assert_eq!(files.len(), count, "{case}: {files:?}\n{said}");
-        for file in &files {
-            let name = file
-                .file_name()
-                .and_then(|name| name.to_str())
-                .expect("text");
-            let kind = if case == "again" { "panic" } else { case };
-            assert!(name.ends_with(&format!("-{kind}.pb.gz")), "{name}");
-            let body = fs::read(file).expect("readable");
-            assert_valid(&body, Expect::new(Kind::Heap).raw().period(4096));
-            assert!(said.contains(name) && said.contains("largest: "), "{said}");
+    thread::scope(|scope| {
+        for (case, count, is_clean) in [
+            ("nothing", 0, true),
+            ("rss", 1, true),
+            ("inuse", 1, true),
+            ("signal", 1, true),
+            ("panic", 1, true),
+            ("again", 1, false),
+            ("exit", 1, true),
+        ] {
+            scope.spawn(move || check(case, count, is_clean));
         }
-        let running = dump_dir::names(dir.path());
-        let running = running.iter().filter(|name| name.starts_with("running"));
-        assert_eq!(running.count(), usize::from(!is_clean), "{case}");
-        assert_eq!(
-            said.matches("the hook before it").count(),
-            if case == "panic" { 21 } else { 0 }
-        );
+    });
+}
+
+fn check(case: &str, count: usize, is_clean: bool) {
+    let (dir, status, said) = run(case);
+    assert_eq!(status.success(), is_clean, "{case}: {status}\n{said}");
+    let files = dumps(dir.path());
+    assert_eq!(files.len(), count, "{case}: {files:?}\n{said}");
+    for file in &files {
+        let name = file
+            .file_name()
+            .and_then(|name| name.to_str())
+            .expect("text");
+        let kind = if case == "again" { "panic" } else { case };
+        assert!(name.ends_with(&format!("-{kind}.pb.gz")), "{name}");
+        let body = fs::read(file).expect("readable");
+        assert_valid(&body, Expect::new(Kind::Heap).raw().period(4096));
+        assert!(said.contains(name) && said.contains("largest: "), "{said}");
     }
+    let running = dump_dir::names(dir.path());
+    let running = running.iter().filter(|name| name.starts_with("running"));
+    assert_eq!(running.count(), usize::from(!is_clean), "{case}");
+    assert_eq!(
+        said.matches("the hook before it").count(),
+        if case == "panic" { 21 } else { 0 }
+    );
 }

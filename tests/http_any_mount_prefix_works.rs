@@ -12,14 +12,14 @@ fn the_name_is_found_under_any_prefix() {
         (
             "/debug/pprof/goroutine?debug=1",
             200,
-            "goroutine profile: total 0\n",
+            "goroutine profile: total ",
         ),
         (
             "/admin/debug/pprof/goroutine?debug=1",
             200,
-            "goroutine profile: total 0\n",
+            "goroutine profile: total ",
         ),
-        ("/goroutine?debug=1", 200, "goroutine profile: total 0\n"),
+        ("/goroutine?debug=1", 200, "goroutine profile: total "),
         (
             "/block?debug=1",
             200,
@@ -30,11 +30,7 @@ fn the_name_is_found_under_any_prefix() {
             200,
             "--- mutex:\ncycles/second=1000000000\nsampling period=0\n",
         ),
-        (
-            "/threadcreate?debug=1",
-            200,
-            "threadcreate profile: total 0\n",
-        ),
+        ("/threadcreate?debug=1", 200, "threadcreate profile: total "),
         ("/goroutine/", 404, "Unknown profile\n"),
         ("/gorout%69ne", 404, "Unknown profile\n"),
         (
@@ -45,11 +41,8 @@ fn the_name_is_found_under_any_prefix() {
         ("/nope", 404, "Unknown profile\n"),
     ] {
         let response = respond(&Request::get(target));
-        assert_eq!(
-            (response.status, response.body.as_slice()),
-            (status, text.as_bytes()),
-            "{target}"
-        );
+        assert_eq!(response.status, status, "{target}");
+        assert!(response.body.starts_with(text.as_bytes()), "{target}");
     }
     for target in ["/", "", "/debug/pprof/", "/admin/debug/pprof/?x"] {
         let page = respond(&Request::get(target)).text();

@@ -19,6 +19,7 @@ const LIMITS: Limits = Limits {
     depth: 24,
     profile_samples: 50,
     profile_bytes: 65_536,
+    ..Limits::DEFAULT
 };
 
 #[global_allocator]

@@ -45,6 +45,8 @@ static ALLOCATORS: [ProfiledAllocator; PARTS.len()] = [
         depth: 0,
         profile_samples: 0,
         profile_bytes: 0,
+        label_sets: 0,
+        custom_stacks: 0,
     }),
 ];
 

@@ -19,6 +19,8 @@ pub(super) enum Content {
     Memory(DefaultSampleType),
     /// The same of counts by stack.
     Stacks(StackSource),
+    /// The time of the processor.
+    Cpu,
     /// What the watcher remembers.
     Watched(Watched),
     /// The program's arguments.
@@ -60,7 +62,8 @@ pub(super) const CATALOG: &[Entry] = &[
     },
     Entry {
         name: "goroutine",
-        description: "Stack traces of all current goroutines. Always empty: a Rust process has none.",
+        description: "Stack traces of all current threads, each asked by a signal; those that cannot answer are listed with what they \
+                      do and why. Use debug=2 as a query parameter to export each with its name, state and age.",
         content: Content::Stacks(StackSource::Goroutine),
     },
     Entry {
@@ -101,11 +104,10 @@ pub(super) const CATALOG: &[Entry] = &[
     },
     Entry {
         name: "profile",
-        description: "CPU profile",
-        content: Content::Absent(
-            "this process serves heap profiles and no CPU profile; use `perf record -g -p PID` or an eBPF \
-             profiler, and take process_cpu (/debug/pprof/profile) out of the scraper's configuration",
-        ),
+        description: "CPU profile. You can specify the duration in the seconds GET parameter, and ticks per second of \
+                      processor time in hz. After you get the profile file, use the go tool pprof command to investigate \
+                      the profile.",
+        content: Content::Cpu,
     },
     Entry {
         name: "symbol",
@@ -115,8 +117,9 @@ pub(super) const CATALOG: &[Entry] = &[
     },
     Entry {
         name: "threadcreate",
-        description: "Stack traces that led to the creation of new OS threads. Always empty: nothing in Rust's \
-                      standard library counts them.",
+        description: "The OS threads that there are, by what they were started to run: the root of each stack, from the thread's \
+                      start to the first function that is neither the standard library's nor C's. Who started them \
+                      is not recorded.",
         content: Content::Stacks(StackSource::ThreadCreate),
     },
     Entry {
@@ -132,6 +135,14 @@ pub(super) const CATALOG: &[Entry] = &[
 #[cfg(test)]
 mod tests {
     use super::CATALOG;
+    use crate::Profile;
+
+    #[test]
+    fn no_profile_of_ones_own_takes_their_names() {
+        for entry in CATALOG {
+            assert!(Profile::named(entry.name).is_err(), "{}", entry.name);
+        }
+    }
 
     #[test]
     fn names_are_in_the_alphabets_order() {

@@ -11,7 +11,9 @@ use super::limits::RouteLimits;
 use super::query::Query;
 use super::response::Response;
 use super::stacks::StackSource;
+use crate::custom;
 use crate::profile::{self, Pieces, json_string};
+use crate::signal;
 use crate::watch;
 
 /// Something that has an answer.
@@ -68,6 +70,7 @@ pub(super) fn answer(query: Query<'_>, head_only: bool, limits: &RouteLimits) ->
     }
 }
 
+/// In the alphabet's order.
 fn rows(limits: &RouteLimits) -> Vec<Row> {
     let (leaks, peak) = watch::counts();
     let row = |entry: &super::catalog::Entry| {
@@ -76,9 +79,9 @@ fn rows(limits: &RouteLimits) -> Vec<Row> {
             Content::Watched(Watched::Leaks) => (Kind::Leaks, leaks),
             Content::Watched(Watched::Peak) => (Kind::Peak, peak),
             Content::Stacks(StackSource::Contention(_)) => (Kind::Empty, 0),
-            // Not a moment's.
-            Content::Stacks(_) if entry.name == "profile" => (Kind::Interval, 0),
-            Content::Stacks(_) => (Kind::Stacks, 0),
+            // Those of tasks are not known without asking them.
+            Content::Stacks(_) => (Kind::Stacks, signal::thread_count()),
+            Content::Cpu => (Kind::Interval, 0),
             Content::Cmdline if limits.hide_cmdline => return None,
             Content::Cmdline | Content::Symbol => (Kind::Other, 0),
             Content::Absent(_) => return None,
@@ -90,7 +93,16 @@ fn rows(limits: &RouteLimits) -> Vec<Row> {
             kind,
         })
     };
-    CATALOG.iter().filter_map(row).collect()
+    // Without a description, as Go's.
+    let own = custom::registered().map(|registered| Row {
+        name: registered.name().to_owned(),
+        description: String::new(),
+        count: registered.count() as u64,
+        kind: Kind::Stacks,
+    });
+    let mut rows: Vec<Row> = CATALOG.iter().filter_map(row).chain(own).collect();
+    rows.sort_by(|one, next| one.name.cmp(&next.name));
+    rows
 }
 
 /// The page. Its links are relative, so that it works under any mount prefix.

@@ -17,6 +17,7 @@ mod base64;
 mod builder;
 mod catalog;
 mod connection;
+mod cpu;
 mod date;
 mod deadline;
 mod delta;

@@ -6,7 +6,8 @@ use super::limits::RouteLimits;
 use super::profiles::Asked;
 use super::query::Query;
 use super::response::Response;
-use crate::profile::{Pieces, StackProfile};
+use crate::custom::Registered;
+use crate::profile::{self, Pieces, StackProfile};
 
 /// Where a profile's stacks come from.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +16,8 @@ pub(super) enum StackSource {
     Goroutine,
     /// The threads, by what started them.
     ThreadCreate,
+    /// The program's own.
+    Custom(&'static Registered),
     /// Nowhere: Rust has no counterpart, but the default scrapers ask for it and take a 404 for an outage. With the whole text
     /// form.
     Contention(&'static str),
@@ -29,7 +32,10 @@ pub(super) fn answer(
     limits: &RouteLimits,
 ) -> Result<Response, Response> {
     let query = asked.query;
-    let length = delta::wanted(query, limits)?;
+    let length = match source {
+        StackSource::Custom(_) => delta::refused(query)?,
+        _ => delta::wanted(query, limits)?,
+    };
     let form = Form::wanted(query)?;
     let is_text = query.integer("debug") != 0;
     let symbolize = query.value("symbolize") != "0";
@@ -56,8 +62,9 @@ pub(super) fn answer(
 
 fn collect(source: StackSource, _query: Query<'_>) -> Result<StackProfile, Response> {
     Ok(match source {
-        StackSource::Goroutine => StackProfile::count("goroutine"),
-        StackSource::ThreadCreate => StackProfile::count("threadcreate"),
+        StackSource::Goroutine => profile::goroutines(),
+        StackSource::ThreadCreate => profile::thread_creations(),
+        StackSource::Custom(registered) => registered.stacks(),
         StackSource::Contention(_) => {
             let types = [("contentions", "count"), ("delay", "nanoseconds")];
             StackProfile::new(&types, types[0], 1)
@@ -68,6 +75,7 @@ fn collect(source: StackSource, _query: Query<'_>) -> Result<StackProfile, Respo
 fn text(source: StackSource, query: Query<'_>) -> Result<Pieces, Response> {
     match source {
         StackSource::Contention(text) => Ok(Pieces::of(text.as_bytes())),
+        StackSource::Goroutine if query.integer("debug") >= 2 => Ok(profile::goroutine_dump()),
         _ => Ok(collect(source, query)?.to_text()),
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::PROFILES;
-use super::mappings::Mappings;
+use super::mappings::{Mappings, function_start};
 use super::names::Line;
 use super::shims::Shims;
 use super::sites::Site;
@@ -168,6 +168,16 @@ impl Frames {
     pub(super) fn is_pinned(&self, frame: Site) -> bool {
         let call = frame.address.call();
         self.pinned.iter().any(|range| range.contains(&call))
+    }
+
+    /// How far a frame's call is from the start of its function; 0 if that is unknown. Of what may be gone by now its unwind
+    /// data cannot be looked at.
+    pub(super) fn offset(&self, frame: Site) -> usize {
+        let start = self.is_pinned(frame).then(|| function_start(frame.address));
+        let call = frame.address.call();
+        start
+            .flatten()
+            .map_or(0, |start| call.saturating_sub(start))
     }
 
     fn is_runtime(&self, line: &Line) -> bool {

@@ -12,9 +12,13 @@ mod budget;
 mod by_site;
 #[cfg(feature = "http")]
 mod collapsed;
+#[cfg(feature = "http")]
+mod cpu;
 mod encoder;
 mod format;
 mod frames;
+#[cfg(feature = "http")]
+mod goroutines;
 mod heap;
 mod interned;
 #[cfg(feature = "http")]
@@ -47,7 +51,6 @@ mod sites;
 mod spool;
 #[cfg(feature = "http")]
 mod stack_names;
-#[cfg(feature = "http")]
 mod stacks;
 mod status;
 #[cfg(feature = "http")]
@@ -57,6 +60,8 @@ mod symbolizer;
 mod symbols;
 mod tables;
 mod text;
+#[cfg(feature = "http")]
+mod thread_starts;
 mod types;
 mod unwind_tables;
 
@@ -72,7 +77,10 @@ pub use self::ages::AgeClass;
 pub(crate) use self::ages::Ages;
 pub(crate) use self::bare_thread::{BareThread, start_alone};
 #[cfg(feature = "http")]
+pub(crate) use self::cpu::{CPU_TYPES, DEFAULT_HZ, cpu_profile};
 pub(crate) use self::format::ProfileFormat;
+#[cfg(feature = "http")]
+pub(crate) use self::goroutines::{goroutine_dump, goroutines, thread_creations};
 pub(crate) use self::heap::Summary;
 #[cfg(feature = "http")]
 pub(crate) use self::heap::{BucketCounts, DefaultSampleType, PprofView, weight};
@@ -87,7 +95,6 @@ pub(crate) use self::raw::{RAW_BYTES, RawProfile, Written};
 pub(crate) use self::reread::{Unreadable, reread};
 #[cfg(feature = "http")]
 pub(crate) use self::stack_names::{NamedFrame, stack_names};
-#[cfg(feature = "http")]
 pub(crate) use self::stacks::StackProfile;
 pub(crate) use self::status::Status;
 pub(crate) use self::unwind_tables::refresh as refresh_unwind_tables;

@@ -123,20 +123,18 @@ fn build(
             label: {
                 let size = record.size().filter(|_| profile.shape() == Shape::Heap);
                 let size = size.map(|size| bytes_label(bytes, size));
-                let age = record.age().map(|class| proto::Label {
-                    key: age,
-                    str: tables.string(class.label()),
-                    num: 0,
-                    num_unit: 0,
-                });
+                let age = record
+                    .age()
+                    .map(|class| text_label(age, tables.string(class.label())));
                 let found = view.types.then(|| frames.type_of(&stack)).flatten();
-                let of_type = found.map(|found| proto::Label {
-                    key: of_type,
-                    str: tables.string(found),
-                    num: 0,
-                    num_unit: 0,
-                });
-                size.into_iter().chain(age).chain(of_type).collect()
+                let of_type = found.map(|found| text_label(of_type, tables.string(found)));
+                let mut all: Vec<_> = size.into_iter().chain(age).chain(of_type).collect();
+                // What leaks is said of a stack, whatever the labels.
+                let own = (profile.shape() == Shape::Heap).then(|| record.labels());
+                for (key, value) in own.into_iter().flatten() {
+                    all.push(text_label(tables.string(key), tables.string(value)));
+                }
+                all
             },
         };
         tables.add_sample(sample);
@@ -205,6 +203,15 @@ fn locations(
         ids.push(tables.pseudo(Pseudo::StackTruncated));
     }
     ids
+}
+
+fn text_label(key: i64, text: i64) -> proto::Label {
+    proto::Label {
+        key,
+        str: text,
+        num: 0,
+        num_unit: 0,
+    }
 }
 
 fn bytes_label(key: i64, size: usize) -> proto::Label {

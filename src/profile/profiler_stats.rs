@@ -1,5 +1,6 @@
 //! `ProfilerStats`: how the profiler itself is doing.
 
+use crate::labels;
 use crate::record;
 use crate::stack;
 
@@ -15,7 +16,7 @@ pub struct ProfilerStats {
     pub unwind_table_bytes: usize,
     /// Frames of a sampled stack, on average.
     pub mean_depth: usize,
-    /// Distinct (stack, size, rate) triples.
+    /// Distinct entries: of stack, size, rate and labels.
     pub buckets: usize,
     /// Sampled blocks that are alive.
     pub live_records: usize,
@@ -42,18 +43,35 @@ pub struct ProfilerStats {
     /// Sampled blocks that were freed past the allocator, by C's `free` say, and found out when their address came
     /// again.
     pub stale: u64,
+    /// Distinct sets of [`labels`](crate::labels).
+    pub label_sets: usize,
+    /// Scopes that ran without labels because [`Limits::label_sets`](crate::Limits::label_sets) was reached, or the system gave
+    /// no memory.
+    pub dropped_labels: u64,
+    /// Labels that were left out: by their key, or because there were more than
+    /// [`MAX_LABELS`](crate::labels::MAX_LABELS).
+    pub refused_labels: u64,
+    /// Labels whose value was cut to [`MAX_VALUE_BYTES`](crate::labels::MAX_VALUE_BYTES).
+    pub cut_labels: u64,
+    /// Samples without their labels: seven eighths of [`Limits::buckets`](crate::Limits::buckets) are used, and new labels of a
+    /// stack are counted with its others. Totals include them.
+    pub mixed_labels: u64,
+    /// Entries of [`Profile`](crate::Profile)s of one's own without their stack, because
+    /// [`Limits::custom_stacks`](crate::Limits::custom_stacks) was reached or the system gave no memory. Counts include them.
+    pub folded_entries: u64,
 }
 
 impl ProfilerStats {
     pub(crate) fn read() -> Self {
         let (counters, delta) = (record::counters(), record::delta());
+        let labels = labels::counters();
         Self {
             unwinder: stack::walker(delta),
             unwind_table_bytes: delta.bytes(),
             mean_depth: mean_depth(),
             buckets: counters.buckets,
             live_records: counters.live_records,
-            memory_bytes: counters.memory,
+            memory_bytes: counters.memory + labels.memory,
             truncated_stacks: counters.truncated_samples.saturating_sub(delta.stopped()),
             stopped_stacks: delta.stopped(),
             mixed_sizes: counters.mixed_sizes,
@@ -62,6 +80,12 @@ impl ProfilerStats {
             folded_no_memory: counters.no_memory,
             nested: counters.nested,
             stale: counters.stale,
+            label_sets: labels.sets,
+            dropped_labels: labels.dropped,
+            refused_labels: labels.refused,
+            cut_labels: labels.cut,
+            mixed_labels: counters.labels,
+            folded_entries: counters.entries,
         }
     }
 
@@ -97,6 +121,19 @@ impl ProfilerStats {
                 "allocations inside the profiler could not be sampled",
             ),
             (self.stale, "sampled blocks were freed past the allocator"),
+            (
+                self.dropped_labels,
+                "scopes ran without their labels: the limit on sets of labels",
+            ),
+            (
+                self.refused_labels,
+                "labels were left out: a key that is empty, too long or the profiler's own, or too many at a time",
+            ),
+            (self.cut_labels, "values of labels were cut: too long"),
+            (
+                self.mixed_labels,
+                "samples lack their labels, stacks and totals are kept: near the limit on buckets",
+            ),
         ];
         losses
             .iter()

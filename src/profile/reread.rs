@@ -240,15 +240,25 @@ fn build(
                 Place::Named(address, name) => tables.named(*address, name),
             });
         }
-        let size = sample.label.first().map(|size| proto::Label {
+        // The only number is the size.
+        let size = sample.label.iter().find(|label| label.str == 0);
+        let size = size.map(|size| proto::Label {
             key: label,
             num: size.num,
             ..Default::default()
         });
+        let mut labels: Vec<proto::Label> = size.into_iter().collect();
+        for label in sample.label.iter().filter(|label| label.str != 0) {
+            labels.push(proto::Label {
+                key: tables.string(text(profile, label.key)),
+                str: tables.string(text(profile, label.str)),
+                ..Default::default()
+            });
+        }
         tables.add_sample(proto::Sample {
             location_id,
             value: sample.value.clone(),
-            label: size.into_iter().collect(),
+            label: labels,
         });
     }
     if folded.iter().any(|value| *value != 0) {

@@ -13,6 +13,8 @@ pub(crate) struct NamedFrame {
     pub(crate) function: String,
     /// `file:line`; empty if unknown.
     pub(crate) place: String,
+    /// From the start of the function that is compiled there, into which this one may be inlined; 0 if unknown.
+    pub(crate) offset: usize,
 }
 
 /// A stack by name.
@@ -52,8 +54,10 @@ pub(super) fn named_frames(frames: &Frames, mappings: &Mappings, site: Site) -> 
         return vec![NamedFrame {
             function: mappings.placeholder(site),
             place: String::new(),
+            offset: 0,
         }];
     }
+    let offset = frames.offset(site);
     let name = |line: &Line| {
         let function = frames.resolved.names().function(line)?;
         Some(NamedFrame {
@@ -62,6 +66,7 @@ pub(super) fn named_frames(frames: &Frames, mappings: &Mappings, site: Site) -> 
                 "" => String::new(),
                 file => format!("{file}:{}", line.line),
             },
+            offset,
         })
     };
     lines.iter().filter_map(name).collect()

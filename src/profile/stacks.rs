@@ -14,17 +14,20 @@ use super::pieces::Pieces;
 use super::pprof::{nanos, nanos_since_epoch};
 use super::proto;
 use super::sites::Site;
+#[cfg(feature = "http")]
 use super::stack_names::{NamedFrame, named_frames};
 use super::tables::{Form, Tables};
 use super::text;
 use crate::pages::PageVec;
 use crate::record::{self, Suspended};
-use crate::stack::ReturnAddress;
+use crate::stack::{ModuleMark, ReturnAddress};
 
 /// Counts by stack and labels.
 #[derive(Debug, Clone)]
 pub(crate) struct StackProfile {
-    /// `(type, unit)` of each value, one or two. The first names the profile in its text form.
+    /// In its text form.
+    name: String,
+    /// `(type, unit)` of each value, one or two.
     sample_types: Vec<(String, &'static str)>,
     period_type: (String, &'static str),
     period: i64,
@@ -51,6 +54,7 @@ struct Entry {
 }
 
 /// An entry by name.
+#[cfg(feature = "http")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NamedEntry {
     /// The leaf first; what was inlined has frames of its own.
@@ -66,8 +70,10 @@ impl StackProfile {
         period_type: (&str, &'static str),
         period: i64,
     ) -> Self {
+        let name = sample_types.first().map_or("", |(name, _)| *name);
         let sample_types = sample_types.iter().take(2);
         Self {
+            name: name.to_owned(),
             sample_types: sample_types
                 .map(|(name, unit)| ((*name).to_owned(), *unit))
                 .collect(),
@@ -83,9 +89,26 @@ impl StackProfile {
         }
     }
 
-    /// A profile that counts things of this name, as most of Go's do.
+    /// A profile that counts things of this name, as most of Go's do. In the file the name is an identifier: Parca and
+    /// Pyroscope refuse others, which Go writes.
     pub(crate) fn count(name: &str) -> Self {
-        Self::new(&[(name, "count")], (name, "count"), 1)
+        let is_allowed = |(nth, letter): (usize, char)| {
+            letter == '_' || letter.is_ascii_alphabetic() || nth > 0 && letter.is_ascii_digit()
+        };
+        let letters = name.chars().enumerate();
+        let identifier: String = letters
+            .map(|(nth, letter)| {
+                if is_allowed((nth, letter)) {
+                    letter
+                } else {
+                    '_'
+                }
+            })
+            .collect();
+        Self {
+            name: name.to_owned(),
+            ..Self::new(&[(&identifier, "count")], (&identifier, "count"), 1)
+        }
     }
 
     /// Adds to the values of a stack, leaf first, with these labels, in any order.
@@ -170,6 +193,7 @@ impl StackProfile {
     }
 
     /// The growth since `earlier`, of the same types; what has not changed is left out.
+    #[cfg(any(feature = "http", test))]
     pub(crate) fn since(&self, earlier: &Self, duration: Duration) -> Self {
         let mut grown = self.clone();
         for before in earlier.entries.iter() {
@@ -187,6 +211,32 @@ impl StackProfile {
         }
         grown.duration = Some(duration);
         grown
+    }
+
+    /// The same of the root part of each stack, from the thread's start to the first frame that is not among those that
+    /// `is_start` knows; the whole stack if there is no such frame. Of a truncated stack that part is not known.
+    pub(super) fn thread_starts(&self, is_start: fn(&Frames, &Mappings, Site) -> bool) -> Self {
+        let _own = Suspended::new();
+        let entries: Vec<Entry> = self.entries.iter().copied().collect();
+        let mappings = all_mappings();
+        let frames = self.frames(&entries, &mappings, true);
+        let mut starts = self.clone();
+        starts.entries = Interned::new();
+        starts.frames = PageVec::new();
+        for entry in &entries {
+            let labels: Vec<_> = self.labels_of(entry).collect();
+            let stack = self.frames_of(entry);
+            let sites: Vec<Site> = Site::of_stack(stack, &mappings).collect();
+            let first = sites
+                .iter()
+                .rposition(|site| !is_start(&frames, &mappings, *site));
+            let root = match entry.is_truncated {
+                true => Vec::new(),
+                false => without_leaves(stack, first.unwrap_or(0)),
+            };
+            starts.add(&root, entry.is_truncated, entry.values, &labels);
+        }
+        starts
     }
 
     /// The entries that count something, those with the largest first values first, as Go has them; equals in the order of
@@ -364,10 +414,8 @@ impl StackProfile {
         let frames = self.frames(&entries, &mappings, true);
         let mut pieces = Pieces::default();
         let mut out = String::new();
-        let name = self.sample_types.first();
-        let name = name.map_or("", |(name, _)| name.as_str());
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "{name} profile: total {}", self.total());
+        let _ = writeln!(out, "{} profile: total {}", self.name, self.total());
         for entry in &entries {
             let _ = write!(out, "{} @", entry.values[0]);
             let stack: Vec<Site> = Site::of_stack(self.frames_of(entry), &mappings).collect();
@@ -395,6 +443,7 @@ impl StackProfile {
     }
 
     /// The entries by name, in the order of the text form.
+    #[cfg(feature = "http")]
     pub(crate) fn named_entries(&self) -> Vec<NamedEntry> {
         let _own = Suspended::new();
         let entries = self.ranked();
@@ -432,6 +481,22 @@ impl Fold {
             }
         }
     }
+}
+
+/// A stack without so many frames on the leaf side, and with the mark that is in force behind them.
+fn without_leaves(stack: &[ReturnAddress], leaves: usize) -> Vec<ReturnAddress> {
+    let (mut mark, mut passed) = (None, 0);
+    for (nth, word) in stack.iter().enumerate() {
+        if ModuleMark::of_word(*word).is_some() {
+            mark = Some(*word);
+        } else if passed == leaves {
+            let rest = stack.get(nth..).unwrap_or_default();
+            return mark.into_iter().chain(rest.iter().copied()).collect();
+        } else {
+            passed += 1;
+        }
+    }
+    Vec::new()
 }
 
 /// Labels in one text, by key, as they are compared and kept.
@@ -492,6 +557,21 @@ mod tests {
             text.contains("\n# labels: {\"a\":\"1\", \"b\":\"2\"}\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_mark_stays_in_force_when_leaves_are_cut() {
+        let (mark, other) = (1 << 63 | 5, 1 << 63 | 6);
+        let all = stack(&[1, mark, 2, 3, other, 4]);
+        for (leaves, expected) in [
+            (0, &[1, mark, 2, 3, other, 4][..]),
+            (1, &[mark, 2, 3, other, 4]),
+            (2, &[mark, 3, other, 4]),
+            (3, &[other, 4]),
+            (4, &[]),
+        ] {
+            assert_eq!(without_leaves(&all, leaves), stack(expected), "{leaves}");
+        }
     }
 
     #[test]

@@ -4,12 +4,12 @@ use std::fmt::Write;
 use std::ops::Add;
 use std::time::Duration;
 
-use super::ages::{self, AgeClass};
+use super::ages;
 use super::all_mappings;
 use super::budget;
 use super::frames::{Frames, Pseudo};
 use super::heap::{HeapProfile, HeapRecord, HeapValues, Summary};
-use super::mappings::{Mappings, function_start};
+use super::mappings::Mappings;
 use super::names::Line;
 use super::pieces::Pieces;
 use super::pprof::frames_of;
@@ -99,10 +99,14 @@ pub(super) fn pseudo(out: &mut String, pseudo: Pseudo, labels: &[(&str, &str)]) 
     let _ = writeln!(out, "#\t{:#x}\t{}\n", pseudo.address(), pseudo.name());
 }
 
-fn labels<'a>(age: Option<AgeClass>, of_type: Option<&'a str>) -> Vec<(&'static str, &'a str)> {
-    let age = age.map(|class| ("age", class.label()));
+/// In the order of their keys.
+fn labels<'a>(record: &HeapRecord, of_type: Option<&'a str>) -> Vec<(&'static str, &'a str)> {
+    let age = record.age().map(|class| ("age", class.label()));
     let of_type = of_type.map(|of_type| ("type", of_type));
-    age.into_iter().chain(of_type).collect()
+    let mut labels: Vec<(&str, &str)> = record.labels().collect();
+    labels.extend(age.into_iter().chain(of_type));
+    labels.sort_unstable();
+    labels
 }
 
 /// The labels of an entry, as Go writes those of goroutines.
@@ -118,11 +122,11 @@ fn label_row(out: &mut String, labels: &[(&str, &str)]) {
 
 fn stack(out: &mut String, record: &HeapRecord, frames: &Frames, mappings: &Mappings, types: bool) {
     let Some(bucket) = record.bucket() else {
-        return pseudo(out, Pseudo::OverLimit, &labels(record.age(), None));
+        return pseudo(out, Pseudo::OverLimit, &labels(record, None));
     };
     let stack: Vec<Site> = Site::of_stack(bucket.frames(), mappings).collect();
     let of_type = types.then(|| frames.type_of(&stack)).flatten();
-    let labels = labels(record.age(), of_type);
+    let labels = labels(record, of_type);
     stack_rows(
         out,
         &stack,
@@ -175,12 +179,7 @@ fn rows(site: Site, frames: &Frames, mappings: &Mappings) -> Vec<[String; 4]> {
     if lines.is_empty() {
         return vec![row(mappings.placeholder(site), String::new())];
     }
-    // Of what may be gone by now its unwind data cannot be looked at.
-    let start = match frames.is_pinned(site) {
-        true => function_start(site.address),
-        false => None,
-    };
-    let offset = start.map_or(0, |start| call.saturating_sub(start));
+    let offset = frames.offset(site);
     let named = |line: &Line| {
         let function = frames.resolved.names().function(line)?;
         let place = if function.file.is_empty() {

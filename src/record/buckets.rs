@@ -1,8 +1,8 @@
-//! Buckets: the counts of every (stack, size, rate), in a lock-free table that only grows.
+//! Buckets: the counts of every (stack, size, rate, labels), in a lock-free table that only grows.
 //!
 //! ```text
 //! heads[hash] ─▶ Bucket ─▶ Bucket ─▶ null      newest first; a bucket is immutable but for its counts
-//!                ├ size, rate, depth, allocs, frees
+//!                ├ size, rate, labels, depth, allocs, frees
 //!                ├ frames[depth]
 //!                └ totals, if its sizes are mixed
 //! ```
@@ -15,6 +15,8 @@
 //! program would be seen. So the last quarter is for stacks: a key that is new then goes to the bucket of its stack and rate
 //! for mixed sizes, which keeps running totals as `Folded` does. A limit on the sizes of each stack would have needed a
 //! second table, of stacks, in every program, for what hardly any has.
+//!
+//! Ever new labels could use up that quarter in the same way, so its second half is for stacks without them.
 
 use core::mem::{MaybeUninit, align_of, size_of};
 use core::ptr::{self, NonNull};
@@ -23,17 +25,19 @@ use super::arena::Arena;
 use super::busy::Busy;
 use super::drops::NoRoom;
 use super::folded::{Folded, FoldedTotals};
+use super::label_set::LabelSet;
 use super::shared::{AtomicPtr, AtomicU64, AtomicUsize, IN_MODEL, Ordering};
+use crate::limits::Limits;
 use crate::stack::{ReturnAddress, Stack, mix};
 
-/// Chain heads: 128 KiB of zero pages, of which a page is touched when one of its 512 chains gets a bucket. At the
+/// Chain heads of the table of samples: 128 KiB of zero pages, of which a page is touched when one of its 512 chains gets a bucket. At the
 /// default limit of 65 536 buckets a chain has four on average; half as many heads would double that. A power of two.
-const HEADS: usize = if IN_MODEL { 1 } else { 1 << 14 };
+const SAMPLES: usize = if IN_MODEL { 1 } else { 1 << 14 };
 
 /// What stands for the size of a bucket of mixed sizes. No `Layout` is as large.
 const MIXED: usize = usize::MAX;
 
-/// One (stack, size, rate) and its counts. 56 bytes, followed in memory by its frames, and those by a `Folded` if its sizes
+/// One (stack, size, rate, labels) and its counts. 56 bytes, followed in memory by its frames, and those by a `Folded` if its sizes
 /// are mixed.
 #[derive(Debug)]
 #[repr(C)]
@@ -47,7 +51,9 @@ pub(crate) struct Bucket {
     /// Sampled blocks freed. Goes up after `allocs` did for the same block: a reader that loads `frees` first
     /// never sees more frees than allocs.
     frees: AtomicU64,
-    depth: u32,
+    labels: LabelSet,
+    /// At most `Limits::MAX_DEPTH`.
+    depth: u16,
     truncated: bool,
 }
 
@@ -59,10 +65,13 @@ pub(crate) struct Key<'a> {
     pub(crate) size: usize,
     /// Mean bytes between samples when they were taken.
     pub(crate) rate: usize,
+    /// In force when they were taken.
+    pub(crate) labels: LabelSet,
 }
 
 #[derive(Debug)]
-pub(crate) struct Buckets {
+pub(crate) struct Buckets<const HEADS: usize = SAMPLES> {
+    /// A power of two of them.
     heads: [AtomicPtr<Bucket>; HEADS],
     len: AtomicUsize,
     /// Samples whose stack lost frames on the root side.
@@ -81,13 +90,18 @@ impl Bucket {
         self.rate
     }
 
+    /// What its objects were allocated under.
+    pub(crate) fn labels(&self) -> LabelSet {
+        self.labels
+    }
+
     /// Leaf first.
     pub(crate) fn frames(&self) -> &[ReturnAddress] {
         // A pointer made from `&self` may reach no further than the header; `create` has exposed one to the whole block.
         let first = ptr::with_exposed_provenance::<ReturnAddress>(self.behind());
         // SAFETY: buckets are made only by `Buckets::create`, which writes `depth` frames right behind the header
         // before anybody can see the bucket, in the same block of the arena, which outlives the bucket.
-        unsafe { core::slice::from_raw_parts(first, self.depth as usize) }
+        unsafe { core::slice::from_raw_parts(first, usize::from(self.depth)) }
     }
 
     /// Where its frames begin.
@@ -105,7 +119,7 @@ impl Bucket {
         if self.size != MIXED {
             return None;
         }
-        let at = self.behind() + self.depth as usize * size_of::<ReturnAddress>();
+        let at = self.behind() + usize::from(self.depth) * size_of::<ReturnAddress>();
         // As for the frames.
         let totals = ptr::with_exposed_provenance::<Folded>(at);
         // SAFETY: `Buckets::create` writes totals right behind the frames of a bucket whose size is `MIXED`, before anybody
@@ -142,12 +156,13 @@ impl Bucket {
         self.hash == hash
             && self.size == key.size
             && self.rate == key.rate
+            && self.labels == key.labels
             && self.truncated == key.stack.is_truncated()
             && ReturnAddress::words(self.frames()) == ReturnAddress::words(key.stack.frames())
     }
 }
 
-impl Buckets {
+impl<const HEADS: usize> Buckets<HEADS> {
     pub(crate) const fn new() -> Self {
         Self {
             heads: [const { AtomicPtr::new(ptr::null_mut()) }; HEADS],
@@ -172,7 +187,7 @@ impl Buckets {
     }
 
     /// The bucket for `key`, made if it is new and there is room for one more size among `limit` buckets; that for mixed
-    /// sizes of its stack if there is not.
+    /// sizes of its stack and labels if there is not, or, in the end, for those of its stack.
     pub(crate) fn find_or_insert(
         &self,
         busy: &Busy<'_>,
@@ -196,7 +211,26 @@ impl Buckets {
         key: Key<'_>,
         limit: usize,
     ) -> Result<&Bucket, NoRoom> {
-        self.find_or_insert_exactly(busy, Key { size: MIXED, ..key }, limit)
+        let mixed = Key { size: MIXED, ..key };
+        let labels = LabelSet::NONE;
+        if key.labels != labels {
+            match self.find_or_insert_whole(busy, mixed, limit - limit / 8) {
+                Err(NoRoom::Limit) => {}
+                done => return done,
+            }
+        }
+        self.find_or_insert_whole(busy, Key { labels, ..mixed }, limit)
+    }
+
+    /// `find_or_insert_exactly`, for those who ask seldom.
+    #[inline(never)]
+    pub(super) fn find_or_insert_whole(
+        &self,
+        busy: &Busy<'_>,
+        key: Key<'_>,
+        limit: usize,
+    ) -> Result<&Bucket, NoRoom> {
+        self.find_or_insert_exactly(busy, key, limit)
     }
 
     /// The bucket for `key`, made if it is new and fewer than `limit` exist.
@@ -290,6 +324,7 @@ impl Buckets {
                 align_of::<Bucket>() == 8
                     && size_of::<Bucket>().is_multiple_of(align_of::<ReturnAddress>())
                     && size_of::<ReturnAddress>().is_multiple_of(align_of::<Folded>())
+                    && Limits::MAX_DEPTH <= u16::MAX as usize
             )
         };
         let frames = key.stack.frames();
@@ -309,7 +344,8 @@ impl Buckets {
             rate: key.rate,
             allocs: AtomicU64::new(0),
             frees: AtomicU64::new(0),
-            depth: frames.len() as u32,
+            labels: key.labels,
+            depth: frames.len() as u16,
             truncated: key.stack.is_truncated(),
         };
         // SAFETY: the block is `bytes` long, aligned to 8, and nobody else has it.
@@ -333,7 +369,7 @@ fn hash(key: &Key<'_>) -> u64 {
     let words = [
         key.size as u64,
         key.rate as u64,
-        u64::from(key.stack.is_truncated()),
+        u64::from(key.stack.is_truncated()) | u64::from(key.labels.number()) << 1,
     ];
     let hash = words.into_iter().fold(key.stack.hash(), mix);
     hash ^ (hash >> 32)

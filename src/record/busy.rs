@@ -3,6 +3,7 @@
 use core::marker::PhantomData;
 use core::sync::atomic::{Ordering, compiler_fence};
 
+use super::label_set::LabelSet;
 use super::len::Shard;
 use super::thread::Thread;
 use crate::stack::OwnStack;
@@ -34,6 +35,11 @@ impl<'t> Busy<'t> {
     /// The part of a count that this thread counts in.
     pub(super) fn shard(&self) -> Shard {
         self.thread.shard()
+    }
+
+    /// The labels in force on this thread.
+    pub(super) fn labels(&self) -> LabelSet {
+        self.thread.labels.get()
     }
 
     /// What `work` returns, in a slow path of its own.

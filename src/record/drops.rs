@@ -7,6 +7,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 pub(super) struct Drops {
     pub(super) nested: AtomicU64,
     pub(super) mixed_sizes: AtomicU64,
+    pub(super) labels: AtomicU64,
+    pub(super) entries: AtomicU64,
     pub(super) bucket_limit: AtomicU64,
     pub(super) live_limit: AtomicU64,
     pub(super) no_memory: AtomicU64,
@@ -17,6 +19,8 @@ impl Drops {
         Self {
             nested: AtomicU64::new(0),
             mixed_sizes: AtomicU64::new(0),
+            labels: AtomicU64::new(0),
+            entries: AtomicU64::new(0),
             bucket_limit: AtomicU64::new(0),
             live_limit: AtomicU64::new(0),
             no_memory: AtomicU64::new(0),

@@ -18,10 +18,12 @@ mod birth;
 mod buckets;
 mod busy;
 mod drops;
+mod entries;
 mod environment;
 mod exact;
 mod filter;
 mod folded;
+mod label_set;
 mod len;
 mod live;
 mod payload;
@@ -44,12 +46,14 @@ pub(crate) use self::buckets::Bucket;
 use self::buckets::{Buckets, Key};
 pub(crate) use self::busy::Busy;
 use self::drops::Drops;
+use self::entries::Entries;
 pub(crate) use self::environment::RATE_VARIABLE;
 use self::environment::RateVariable;
 use self::exact::Exact;
 pub use self::exact::ExactCounts;
 use self::folded::Folded;
 pub(crate) use self::folded::FoldedTotals;
+pub use self::label_set::LabelSet;
 use self::live::{Held, Live};
 use self::payload::Payload;
 use self::random::Seeds;
@@ -81,6 +85,7 @@ struct Record {
     live: Live,
     buckets: Buckets,
     folded: Folded,
+    entries: Entries,
     seeds: Seeds,
     limits: SetLimits,
     drops: Drops,
@@ -99,6 +104,7 @@ impl Record {
             live: Live::new(),
             buckets: Buckets::new(),
             folded: Folded::new(),
+            entries: Entries::new(),
             seeds: Seeds::new(),
             limits: SetLimits::new(Limits::DEFAULT),
             drops: Drops::new(),
@@ -256,9 +262,20 @@ fn sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, own_frame: Ow
 #[inline(never)]
 fn count_sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, stack: &Stack) {
     let limits = limits();
-    let key = Key { stack, size, rate };
+    let labels = busy.labels();
+    let key = Key {
+        stack,
+        size,
+        rate,
+        labels,
+    };
     let payload = match RECORD.buckets.find_or_insert(busy, key, limits.buckets) {
-        Ok(bucket) => Payload::of(bucket),
+        Ok(bucket) => {
+            if bucket.labels() != labels {
+                RECORD.drops.labels.fetch_add(1, Ordering::Relaxed);
+            }
+            Payload::of(bucket)
+        }
         Err(cause) => {
             RECORD.drops.count(cause, &RECORD.drops.bucket_limit);
             Payload::Folded { rate }
@@ -302,6 +319,42 @@ pub(crate) fn stack_here(own_frame: OwnFrame) -> Stack {
         }
     });
     stack
+}
+
+/// Counts a thing of the program's under its number of profile, the calling thread's stack, as in `stack_here`, and its
+/// labels. None, and counted, if there is no room for it, or if the thread is inside the profiler. Not for signal handlers.
+pub(crate) fn enter(profile: usize, own_frame: OwnFrame) -> Option<&'static Bucket> {
+    let limits = limits();
+    let mut stack = Stack::new();
+    let entered = Thread::with(|thread| {
+        let busy = Busy::enter(thread)?;
+        stack::capture(
+            &RECORD.delta,
+            busy.own_stack(),
+            own_frame,
+            limits.depth,
+            &mut stack,
+        );
+        let entered = RECORD
+            .entries
+            .enter(&busy, profile, &stack, limits.custom_stacks);
+        busy.leave();
+        entered.ok()
+    });
+    if entered.is_none() {
+        RECORD.drops.entries.fetch_add(1, Ordering::Relaxed);
+    }
+    entered
+}
+
+/// One that was entered has ended.
+pub(crate) fn exit(entered: &Bucket) {
+    entered.count_free();
+}
+
+/// What was entered for a profile, by stack and labels.
+pub(crate) fn entered(profile: usize) -> impl Iterator<Item = &'static Bucket> {
+    RECORD.entries.of(profile)
 }
 
 /// Whether the block at `block` may have been sampled. False is certain.
@@ -409,6 +462,16 @@ pub(crate) fn set_sample_rate(bytes: usize) {
     RECORD.rate.set(bytes);
 }
 
+/// The labels in force on the calling thread. In a signal handler, those of what it interrupted.
+pub(crate) fn labels() -> LabelSet {
+    Thread::with(|thread| thread.labels.get())
+}
+
+/// Puts labels in force on the calling thread, and returns those that were.
+pub(crate) fn replace_labels(labels: LabelSet) -> LabelSet {
+    Thread::with(|thread| thread.labels.replace(labels))
+}
+
 /// The limits in force.
 pub(crate) fn limits() -> Limits {
     RECORD.limits.get()
@@ -488,6 +551,10 @@ pub(crate) struct Counters {
     pub(crate) truncated_samples: u64,
     pub(crate) nested: u64,
     pub(crate) mixed_sizes: u64,
+    /// Samples that were counted without their labels.
+    pub(crate) labels: u64,
+    /// Things of the program's that were counted without their stack.
+    pub(crate) entries: u64,
     pub(crate) bucket_limit: u64,
     pub(crate) live_limit: u64,
     pub(crate) no_memory: u64,
@@ -501,12 +568,15 @@ pub(crate) fn counters() -> Counters {
         live_records: RECORD.live.len(),
         memory: size_of::<Record>()
             + RECORD.buckets.mapped()
+            + RECORD.entries.mapped()
             + RECORD.live.mapped()
             + RECORD.exact.mapped()
             + RECORD.delta.bytes(),
         truncated_samples: RECORD.buckets.truncated_samples(),
         nested: drops.nested.load(Ordering::Relaxed),
         mixed_sizes: drops.mixed_sizes.load(Ordering::Relaxed),
+        labels: drops.labels.load(Ordering::Relaxed),
+        entries: drops.entries.load(Ordering::Relaxed),
         bucket_limit: drops.bucket_limit.load(Ordering::Relaxed),
         live_limit: drops.live_limit.load(Ordering::Relaxed),
         no_memory: drops.no_memory.load(Ordering::Relaxed),

@@ -12,6 +12,8 @@ pub(super) struct SetLimits {
     depth: AtomicUsize,
     profile_samples: AtomicUsize,
     profile_bytes: AtomicUsize,
+    label_sets: AtomicUsize,
+    custom_stacks: AtomicUsize,
 }
 
 impl SetLimits {
@@ -22,6 +24,8 @@ impl SetLimits {
             depth: AtomicUsize::new(limits.depth),
             profile_samples: AtomicUsize::new(limits.profile_samples),
             profile_bytes: AtomicUsize::new(limits.profile_bytes),
+            label_sets: AtomicUsize::new(limits.label_sets),
+            custom_stacks: AtomicUsize::new(limits.custom_stacks),
         }
     }
 
@@ -34,6 +38,9 @@ impl SetLimits {
             .store(limits.profile_samples, Ordering::Relaxed);
         self.profile_bytes
             .store(limits.profile_bytes, Ordering::Relaxed);
+        self.label_sets.store(limits.label_sets, Ordering::Relaxed);
+        self.custom_stacks
+            .store(limits.custom_stacks, Ordering::Relaxed);
     }
 
     pub(super) fn get(&self) -> Limits {
@@ -43,6 +50,8 @@ impl SetLimits {
             depth: self.depth.load(Ordering::Relaxed),
             profile_samples: self.profile_samples.load(Ordering::Relaxed),
             profile_bytes: self.profile_bytes.load(Ordering::Relaxed),
+            label_sets: self.label_sets.load(Ordering::Relaxed),
+            custom_stacks: self.custom_stacks.load(Ordering::Relaxed),
         }
     }
 }

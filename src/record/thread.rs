@@ -1,9 +1,10 @@
-//! What each thread keeps: its countdown to the next sample, its random state, and two flags.
+//! What each thread keeps: its countdown to the next sample, its random state, its labels, and two flags.
 
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
 
 use super::exact::Counts;
+use super::label_set::LabelSet;
 use super::len::Shard;
 use super::random::Random;
 use crate::stack::{OwnStack, Stack};
@@ -21,6 +22,8 @@ pub(crate) struct Thread {
     suspensions: Cell<u32>,
     /// Inside the slow path: see `busy.rs`.
     pub(super) busy: Cell<bool>,
+    /// What its samples are labelled with. One store of a word, so that a signal handler finds it whole.
+    pub(super) labels: Cell<LabelSet>,
     pub(super) random: Random,
     /// Where the stack of the next allocation is wanted, if it is: see `trace.rs`.
     pub(super) trace: Cell<Option<NonNull<Stack>>>,
@@ -43,6 +46,7 @@ impl Thread {
             saved: Cell::new(0),
             suspensions: Cell::new(0),
             busy: Cell::new(false),
+            labels: Cell::new(LabelSet::NONE),
             random: Random::unseeded(),
             trace: Cell::new(None),
             own_stack: OwnStack::unknown(),

@@ -16,6 +16,7 @@ pub(crate) mod loader_lock;
 mod module;
 mod unsynchronized;
 
+use core::ffi::c_void;
 use core::mem::MaybeUninit;
 
 use crate::limits::Limits;
@@ -91,7 +92,7 @@ impl Stack {
         }
     }
 
-    fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         (self.len, self.hash, self.truncated) = (0, 0, false);
     }
 
@@ -171,6 +172,41 @@ impl OwnFrame {
     }
 }
 
+/// Where a walk begins.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_env = "gnu")),
+    expect(dead_code, reason = "nothing walks from there")
+)]
+enum Start {
+    /// Here; the frames that this covers are left out.
+    Here(OwnFrame),
+    /// At what a signal has interrupted.
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "only the endpoint asks threads")
+    )]
+    Interrupted(Interrupted),
+}
+
+/// What the signal whose handler runs has interrupted: the address of the kernel's `ucontext`, the handler's third argument.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_env = "gnu")),
+    expect(dead_code, reason = "nothing walks from there")
+)]
+pub(crate) struct Interrupted(*const c_void);
+
+impl Interrupted {
+    /// # Safety
+    /// * `context` is what the kernel has passed to the handler of a signal.
+    /// * It is used by that handler's thread, before the handler returns.
+    #[cfg(feature = "http")]
+    pub(crate) unsafe fn by(context: *const c_void) -> Self {
+        Self(context)
+    }
+}
+
 /// Bytes of stack that a sample with its call stack takes at most, by tables and by `backtrace`, whose first walk binds
 /// symbols lazily. `tests/small_stacks_suffice.rs` measures them: 4.6 and 5.6 KB without optimization. With less left the
 /// thread would run into its guard page, or out of a signal stack that has none.
@@ -180,6 +216,9 @@ const ROOM_FOR_TABLES: usize = 5 * 1024;
 #[cfg(all(target_arch = "x86_64", target_env = "gnu"))]
 const ROOM_IN_PLACE: usize = 12 * 1024;
 const ROOM_FOR_BACKTRACE: usize = 8 * 1024;
+/// And of a walk by tables in a signal handler, into a stack that lies elsewhere.
+#[cfg(feature = "http")]
+const ROOM_IN_HANDLER: usize = 4 * 1024;
 
 /// Whether this thread has the stack left for `capture`. Where it has not, the sample is recorded with `Stack::NONE`.
 pub(crate) fn has_room(delta: &Delta, busy: &Busy<'_>) -> bool {
@@ -200,7 +239,7 @@ pub(crate) fn capture(
     stack: &mut Stack,
 ) {
     let depth = depth.clamp(1, Limits::MAX_DEPTH);
-    if delta.walk(own_stack, own_frame, depth, stack) == Walk::NoTables {
+    if delta.walk(own_stack, Start::Here(own_frame), depth, stack) == Walk::NoTables {
         stack.clear();
         if delta.has_room(own_stack, ROOM_FOR_BACKTRACE) {
             unsynchronized::walk(own_frame, depth, stack);
@@ -210,18 +249,29 @@ pub(crate) fn capture(
     }
 }
 
-/// The same in a signal handler, whatever it has interrupted: without `backtrace`, which trusts what it reads and may have
-/// been interrupted itself. False if there is no way, or no room, to walk.
-pub(crate) fn capture_in_handler(
+/// Whether `capture_interrupted` can do anything here.
+#[cfg(feature = "http")]
+pub(crate) fn can_capture_interrupted(delta: &Delta) -> bool {
+    delta.is_good() || delta.walks_in_place()
+}
+
+/// The stack of what a signal has interrupted, whatever that is: in its handler, at most `depth` from the leaf. Without
+/// `backtrace`, which trusts what it reads and may be what was interrupted, and without a thread-local variable, which may have
+/// to be allocated. False if there is no way, or no room, to walk.
+///
+/// The stack must be clear.
+#[cfg(feature = "http")]
+pub(crate) fn capture_interrupted(
     delta: &Delta,
-    own_stack: &OwnStack,
-    own_frame: OwnFrame,
+    interrupted: Interrupted,
     depth: usize,
     stack: &mut Stack,
 ) -> bool {
     let depth = depth.clamp(1, Limits::MAX_DEPTH);
-    let is_walked = delta.has_room(own_stack, ROOM_FOR_TABLES)
-        && delta.walk(own_stack, own_frame, depth, stack) == Walk::Done;
+    let own_stack = OwnStack::unknown();
+    let start = Start::Interrupted(interrupted);
+    let is_walked = delta.has_room(&own_stack, ROOM_IN_HANDLER)
+        && delta.walk(&own_stack, start, depth, stack) == Walk::Done;
     if !is_walked {
         stack.clear();
         delta.count_stopped();

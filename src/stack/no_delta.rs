@@ -1,7 +1,7 @@
 //! Where there are no stack-delta tables: other processors than x86-64, other C libraries than glibc. The signature of
 //! `delta/mod.rs`.
 
-use super::{OwnFrame, Stack};
+use super::{Stack, Start};
 
 /// No tables.
 #[derive(Debug)]
@@ -14,7 +14,10 @@ pub(crate) struct OwnStack;
 /// How a walk ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Walk {
-    #[expect(dead_code, reason = "no walk by tables ends well here")]
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "no walk by tables ends well here")
+    )]
     Done,
     NoTables,
 }
@@ -54,6 +57,11 @@ impl Delta {
         false
     }
 
+    #[cfg(feature = "http")]
+    pub(crate) fn is_refreshing(&self) -> bool {
+        false
+    }
+
     /// Not known.
     pub(super) fn has_room(&self, _: &OwnStack, _: usize) -> bool {
         true
@@ -61,7 +69,7 @@ impl Delta {
 
     pub(super) fn count_stopped(&self) {}
 
-    pub(super) fn walk(&self, _: &OwnStack, _: OwnFrame, _: usize, _: &mut Stack) -> Walk {
+    pub(super) fn walk(&self, _: &OwnStack, _: Start, _: usize, _: &mut Stack) -> Walk {
         Walk::NoTables
     }
 

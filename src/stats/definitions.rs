@@ -235,19 +235,24 @@ pub(super) const METRICS: &[Definition] = &[
     gauge(
         "rust_memprofile_stacks",
         None,
-        "Distinct (stack, size, rate) triples that were sampled.",
+        "Distinct entries, of stack, size, rate and labels, that were sampled.",
         |stats| installed(stats, stats.profiler.buckets as u64),
     ),
     Definition {
         name: "rust_memprofile_dropped",
         kind: Kind::Counter,
         unit: None,
-        help: "Samples that could not be kept whole.",
+        help: "Samples, labels of samples to come, and entries of own profiles that could not be kept whole.",
         read: Read::Each(|stats| {
             let profiler = &stats.profiler;
             let reasons = [
                 ("bucket_limit", profiler.folded_bucket_limit),
+                ("entries", profiler.folded_entries),
+                ("label_cut", profiler.cut_labels),
+                ("label_refused", profiler.refused_labels),
+                ("labels", profiler.dropped_labels),
                 ("live_limit", profiler.folded_live_limit),
+                ("mixed_labels", profiler.mixed_labels),
                 ("mixed_sizes", profiler.mixed_sizes),
                 ("nested", profiler.nested),
                 ("no_memory", profiler.folded_no_memory),

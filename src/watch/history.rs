@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::fork_lock::ForkLock;
 use super::options::WatchOptions;
 use super::ring::{Moment, Ring};
 use super::snapshot::{Counts, Writer};
 use crate::error::Error;
+use crate::fork_lock::ForkLock;
 use crate::pages::PageVec;
 use crate::profile::{BucketCounts, HeapProfile, Summary};
 use crate::record::{self, Bucket};

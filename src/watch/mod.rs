@@ -8,7 +8,6 @@
 //! The room asks `profile` and `record` for counts, outside malloc, and knows no socket.
 
 mod black_box;
-mod fork_lock;
 #[cfg(feature = "http")]
 mod growth;
 #[cfg(feature = "http")]

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::fork_lock::{ForkLock, Held};
+use crate::fork_lock::{ForkLock, Held};
 use crate::profile::{self, BareThread};
 use crate::record;
 

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test crate uses the part that it needs")]
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -42,20 +43,13 @@ impl DumpDir {
         command.env(VARIABLE, &self.0)
     }
 
-    /// Waits until there are so many dumps.
+    /// Waits until there is a dump that is not among `known`.
     #[track_caller]
-    pub(crate) fn wait_for(&self, count: usize) -> Vec<PathBuf> {
+    pub(crate) fn wait_for_another_than(&self, known: &HashSet<PathBuf>) {
         let start = Instant::now();
-        loop {
-            let dumps = dumps(&self.0);
-            if dumps.len() >= count {
-                return dumps;
-            }
-            assert!(
-                start.elapsed() < WATCHDOG,
-                "{count} dumps never came: {dumps:?}"
-            );
-            std::thread::sleep(Duration::from_millis(5));
+        while dumps(&self.0).iter().all(|dump| known.contains(dump)) {
+            assert!(start.elapsed() < WATCHDOG, "a dump never came: {known:?}");
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }

@@ -19,6 +19,7 @@ fn every_profile_is_valid_and_opens() {
         ("allocs", Kind::Allocs),
         ("goroutine", Kind::Goroutine),
         ("threadcreate", Kind::ThreadCreate),
+        ("profile?seconds=1", Kind::Cpu),
         ("block", Kind::Block),
         ("mutex", Kind::Mutex),
     ] {
@@ -31,6 +32,9 @@ fn every_profile_is_valid_and_opens() {
             last
         };
         assert!(top.contains(&format!("Type: {default}\n")), "{path}: {top}");
+        if matches!(kind, Kind::Goroutine | Kind::ThreadCreate) {
+            assert!(top.contains("leaky_service::main"), "{path}: {top}");
+        }
     }
     for path in ["heap?symbolize=0", "allocs?symbolize=0"] {
         let kind = if path.starts_with("heap") {

@@ -71,10 +71,20 @@ impl Prometheus {
         panic!("{path}: {last}");
     }
 
-    /// The newest value of `query` for `target`, with the instant's series as JSON.
+    /// The newest value of `query` for `target`.
     pub(crate) fn value(&self, query: &str, target: SocketAddr) -> f64 {
+        self.wait_for_value(query, target, |_| true)
+    }
+
+    /// The newest value of `query` for `target`, as soon as it is one that is waited for.
+    pub(crate) fn wait_for_value(
+        &self,
+        query: &str,
+        target: SocketAddr,
+        is_it: impl Fn(f64) -> bool,
+    ) -> f64 {
         let path = format!("/api/v1/query?query={query}");
-        let data = self.wait_for(&path, |data| value_of(data, target).is_some());
+        let data = self.wait_for(&path, |data| value_of(data, target).is_some_and(&is_it));
         value_of(&data, target).expect("it is there")
     }
 }

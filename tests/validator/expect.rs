@@ -12,7 +12,18 @@ pub(crate) enum Kind {
     Block,
     Mutex,
     Cpu,
+    /// A profile of the program's own, with its sample type.
+    Own(&'static [(&'static str, &'static str); 1]),
 }
+
+/// What tests call theirs, and its sample type.
+const OWN: [(&str, &[(&str, &str); 1]); 2] = [
+    (
+        "example.com/goref.handles",
+        &[("example_com_goref_handles", "count")],
+    ),
+    ("connections", &[("connections", "count")]),
+];
 
 impl Kind {
     /// By Go's name for it.
@@ -27,7 +38,7 @@ impl Kind {
             "block" => Kind::Block,
             "mutex" => Kind::Mutex,
             "profile" => Kind::Cpu,
-            _ => return None,
+            _ => Kind::Own(OWN.into_iter().find(|own| own.0 == name)?.1),
         })
     }
 
@@ -50,6 +61,7 @@ impl Kind {
             Kind::ThreadCreate => &[("threadcreate", "count")],
             Kind::Block | Kind::Mutex => &[("contentions", "count"), ("delay", "nanoseconds")],
             Kind::Cpu => &[("samples", "count"), ("cpu", "nanoseconds")],
+            Kind::Own(types) => types,
         }
     }
 
@@ -57,7 +69,7 @@ impl Kind {
         match self {
             Kind::Heap | Kind::PeakHeap | Kind::Leaks | Kind::Allocs => ("space", "bytes"),
             Kind::Cpu => ("cpu", "nanoseconds"),
-            Kind::Goroutine | Kind::ThreadCreate | Kind::Block | Kind::Mutex => {
+            Kind::Goroutine | Kind::ThreadCreate | Kind::Block | Kind::Mutex | Kind::Own(_) => {
                 self.sample_types()[0]
             }
         }
@@ -69,6 +81,11 @@ impl Kind {
             Kind::Leaks => "leak_space",
             _ => "",
         }
+    }
+
+    /// Whether it counts what is there, and not what has happened.
+    pub(crate) fn is_of_what_exists(self) -> bool {
+        matches!(self, Kind::Goroutine | Kind::ThreadCreate)
     }
 
     pub(crate) fn is_memory(self) -> bool {

@@ -47,9 +47,12 @@ fn values(
     if is_rest(profile, sample) && matches!(values, [0, 0, 0, _]) {
         return;
     }
-    // A delta's in-use is growth; allocation only ever grows.
-    let never_negative = match (expect.kind.is_memory() && expect.is_delta, values) {
-        (true, [alloc_objects, alloc_space, ..]) => &[*alloc_objects, *alloc_space][..],
+    // A delta's in-use is growth, and so is what there is of anything else; allocation only ever grows.
+    let never_negative = match values {
+        [alloc_objects, alloc_space, ..] if expect.is_delta && expect.kind.is_memory() => {
+            &[*alloc_objects, *alloc_space][..]
+        }
+        _ if expect.is_delta && expect.kind.is_of_what_exists() => &[],
         _ => values,
     };
     found.check(

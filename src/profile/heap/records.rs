@@ -1,13 +1,14 @@
 //! `HeapRecord`: what a bucket, or what a limit has folded, comes to, all of it or by age.
 
 use super::HeapValues;
+use crate::labels;
 use crate::profile::ages::{AgeClass, Ages, Counts};
 use crate::record::{self, Bucket, FoldedTotals};
 use crate::scale;
 use crate::stack::places;
 
-/// One entry of a heap profile: the samples of one call stack and object size, or of one call stack, and, in a profile by
-/// age, of one class of ages.
+/// One entry of a heap profile: the samples of one call stack, object size and set of labels, or of one call stack, and, in a
+/// profile by age, of one class of ages.
 #[derive(Debug, Clone, Copy)]
 pub struct HeapRecord {
     /// None for the entry of samples that a limit has folded.
@@ -151,7 +152,7 @@ impl HeapRecord {
         }
     }
 
-    /// What tells entries apart: the bucket, None for what a limit has folded, and the class of ages.
+    /// What tells entries apart: the bucket, which has its labels, None for what a limit has folded, and the class of ages.
     pub(super) fn key(&self) -> (Option<*const Bucket>, Option<AgeClass>) {
         (self.bucket.map(std::ptr::from_ref), self.age)
     }
@@ -171,6 +172,13 @@ impl HeapRecord {
         self.bucket
             .into_iter()
             .flat_map(|bucket| places(bucket.frames()).map(|(frame, _)| frame.0))
+    }
+
+    /// The [`labels`](crate::labels) that these objects were allocated under, in the order of their keys.
+    pub fn labels(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.bucket
+            .into_iter()
+            .flat_map(|bucket| labels::of(bucket.labels()))
     }
 
     /// Bytes of one object, as requested. None where sizes differ: for the entry of folded samples, and for those of a stack

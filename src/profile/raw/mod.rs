@@ -5,6 +5,7 @@
 //! written is what `?symbolize=0` answers: addresses as the binaries' own symbol tables have them, and build ids.
 
 mod gzip;
+mod label_ids;
 mod location_ids;
 mod message;
 
@@ -12,6 +13,7 @@ use std::io::{self, Write};
 use std::time::SystemTime;
 
 use self::gzip::Gzip;
+use self::label_ids::LabelIds;
 use self::location_ids::LocationIds;
 use self::message::{Message, cut};
 use super::all_mappings;
@@ -24,8 +26,9 @@ use super::profiler_stats::ProfilerStats;
 use super::sites::Site;
 use super::symbols::Resolved;
 use crate::error::Error;
+use crate::labels;
 use crate::limits::Limits;
-use crate::record::{self, Suspended};
+use crate::record::{self, LabelSet, Suspended};
 use crate::stack::{Changes, ReturnAddress};
 
 /// Bytes of a profile before compression; what is read after that is folded into `[truncated]`. 65 536 buckets of 30 frames
@@ -54,6 +57,7 @@ mod field {
 pub(crate) struct RawProfile {
     loaded: Loaded,
     ids: LocationIds,
+    labels: LabelIds,
     gzip: Gzip,
 }
 
@@ -102,6 +106,7 @@ impl RawProfile {
         let mut reserved = Self {
             loaded: Loaded::read(),
             ids: LocationIds::reserve().ok_or(Error::NoMemory)?,
+            labels: LabelIds::reserve().ok_or(Error::NoMemory)?,
             gzip: Gzip::reserve(),
         };
         // What this touches is there from now on.
@@ -114,10 +119,12 @@ impl RawProfile {
         let _own = Suspended::new();
         self.loaded.refresh();
         self.ids.clear();
+        self.labels.clear();
         self.gzip.begin(out)?;
         let mut writer = Writer {
             loaded: &self.loaded,
             ids: &mut self.ids,
+            labels: &mut self.labels,
             gzip: &mut self.gzip,
             out,
             strings: 0,
@@ -139,6 +146,7 @@ impl RawProfile {
 struct Writer<'a> {
     loaded: &'a Loaded,
     ids: &'a mut LocationIds,
+    labels: &'a mut LabelIds,
     gzip: &'a mut Gzip,
     out: &'a mut dyn Write,
     /// How many there are of each.
@@ -178,7 +186,7 @@ impl Writer<'_> {
         }
         if !folded.is_zero() {
             let location = self.pseudo(Pseudo::Truncated)?;
-            self.sample(&[location], folded, None)?;
+            self.sample(&[location], folded, None, LabelSet::NONE)?;
         }
         self.mappings()?;
         self.number(
@@ -210,7 +218,7 @@ impl Writer<'_> {
     fn record(&mut self, record: &HeapRecord, label: u64) -> io::Result<()> {
         let Some(bucket) = record.bucket() else {
             let location = self.pseudo(Pseudo::OverLimit)?;
-            return self.sample(&[location], record.estimate(), None);
+            return self.sample(&[location], record.estimate(), None, LabelSet::NONE);
         };
         let loaded = self.loaded;
         let mut stack = [Site::nowhere(ReturnAddress(0)); Limits::MAX_DEPTH];
@@ -243,7 +251,7 @@ impl Writer<'_> {
         }
         let ids = ids.get(..count).unwrap_or_default();
         let size = record.size().map(|size| (label, size));
-        self.sample(ids, record.estimate(), size)
+        self.sample(ids, record.estimate(), size, bucket.labels())
     }
 
     fn sample(
@@ -251,7 +259,9 @@ impl Writer<'_> {
         ids: &[u64],
         values: HeapValues,
         size: Option<(u64, usize)>,
+        labels: LabelSet,
     ) -> io::Result<()> {
+        let first = self.label_strings(labels)?;
         let mut packed = Message::new();
         let mut sample = Message::new();
         ids.iter().for_each(|id| packed.varint(*id));
@@ -266,7 +276,28 @@ impl Writer<'_> {
             packed.number(3, size as u64);
             sample.bytes(3, packed.as_slice());
         }
+        // Key and value, key and value.
+        for (nth, _) in labels::of(labels).enumerate() {
+            packed.clear();
+            packed.number(1, first + 2 * nth as u64);
+            packed.number(2, first + 2 * nth as u64 + 1);
+            sample.bytes(3, packed.as_slice());
+        }
         self.message(field::SAMPLE, &sample)
+    }
+
+    /// The index of the first of a set's strings, which are written with the first sample that has them.
+    fn label_strings(&mut self, set: LabelSet) -> io::Result<u64> {
+        if let Some(known) = self.labels.get(set) {
+            return Ok(known);
+        }
+        let first = self.strings;
+        for (key, value) in labels::of(set) {
+            self.string(key)?;
+            self.string(value)?;
+        }
+        self.labels.set(set, first);
+        Ok(first)
     }
 
     fn location(&mut self, site: Site) -> io::Result<u64> {

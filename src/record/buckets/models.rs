@@ -21,12 +21,17 @@ impl World {
     }
 
     fn bucket(&self, frame: usize, limit: usize) -> Option<&Bucket> {
+        self.bucket_under(LabelSet::NONE, frame, limit)
+    }
+
+    fn bucket_under(&self, labels: LabelSet, frame: usize, limit: usize) -> Option<&Bucket> {
         let thread = Thread::numbered(0);
         let stack = Stack::of(&[frame]);
         let key = Key {
             stack: &stack,
             size: 8,
             rate: 1,
+            labels,
         };
         let find = |busy: &Busy<'_>| self.buckets.find_or_insert(busy, key, limit);
         let found = Busy::during(&thread, find).ok();
@@ -182,6 +187,41 @@ fn loom_mixed_sizes_of_a_stack_have_one_bucket_and_frees_are_never_ahead() {
         let read = world.read();
         assert!(matches!(read[6..], [(7, 1, 0 | 1)]), "{read:?}");
         assert_eq!(world.buckets.len(), 7);
+    });
+}
+
+/// Of eight, six are for sizes and one more is for a stack with labels.
+#[test]
+fn loom_labels_near_the_limit_have_a_bucket_or_share_that_of_their_stack() {
+    const LIMIT: usize = 8;
+    every_order(3, || {
+        let world = World::new();
+        for frame in 1..=6 {
+            world.bucket(frame, LIMIT);
+        }
+        fn alloc<const NUMBER: u32>(world: &World) {
+            let labels = LabelSet::numbered(NUMBER);
+            let bucket = world
+                .bucket_under(labels, 7, LIMIT)
+                .expect("room for its stack");
+            assert!(bucket.labels() == labels || bucket.labels().is_none());
+            bucket.mixed().expect("mixed").count_alloc(8, 1);
+        }
+        at_once(&world, &[alloc::<1>, alloc::<2>]);
+        let of_stack = world
+            .buckets
+            .iter()
+            .filter(|bucket| bucket.size().is_none());
+        let mut found: Vec<_> = of_stack
+            .map(|bucket| (bucket.labels().number(), bucket.counts().0))
+            .collect();
+        found.sort_unstable();
+        // Where both reach for the last place at one time, both may be refused it.
+        assert!(
+            matches!(found[..], [(0, 1), (1 | 2, 1)] | [(0, 2)]),
+            "{found:?}"
+        );
+        assert_eq!(world.buckets.len(), 6 + found.len());
     });
 }
 

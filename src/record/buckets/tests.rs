@@ -13,12 +13,24 @@ fn count(
     rate: usize,
     limit: usize,
 ) -> Result<(), NoRoom> {
+    count_under(LabelSet::NONE, buckets, frames, size, rate, limit)
+}
+
+fn count_under(
+    labels: LabelSet,
+    buckets: &Buckets,
+    frames: &[usize],
+    size: usize,
+    rate: usize,
+    limit: usize,
+) -> Result<(), NoRoom> {
     let stack = Stack::of(frames);
     Thread::with(|thread| {
         let key = Key {
             stack: &stack,
             size,
             rate,
+            labels,
         };
         let find = |busy: &Busy<'_>| buckets.find_or_insert(busy, key, limit);
         Busy::during(thread, find).map(|bucket| match bucket.mixed() {
@@ -140,7 +152,45 @@ fn fewer_buckets_than_four_are_all_for_sizes() {
 }
 
 #[test]
+fn labels_tell_buckets_apart() {
+    let buckets = Buckets::new();
+    for nth in 0..30 {
+        let labels = LabelSet::numbered(nth % 3);
+        count_under(labels, &buckets, &[1, 2], 8, 1, usize::MAX).unwrap();
+    }
+    let mut found: Vec<_> = buckets
+        .iter()
+        .map(|bucket| (bucket.labels().number(), bucket.counts().0))
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, [(0, 10), (1, 10), (2, 10)]);
+}
+
+/// Of 80: 60 for sizes, 10 more for stacks with labels, 10 for stacks.
+#[test]
+fn near_the_limit_new_labels_of_a_stack_are_counted_together() {
+    let buckets = Buckets::new();
+    for nth in 1..=1_000 {
+        count_under(LabelSet::numbered(nth), &buckets, &[1], 8, 1, 80).unwrap();
+    }
+    for frame in 2..=10 {
+        count_under(LabelSet::numbered(7), &buckets, &[frame], 8, 1, 80).unwrap();
+    }
+    assert_eq!(buckets.len(), 80);
+    let of = |frame: usize, labels: bool| {
+        let is_it = |bucket: &&Bucket| {
+            bucket.frames() == [ReturnAddress(frame)] && bucket.labels().is_none() != labels
+        };
+        let counts = buckets.iter().filter(is_it).map(|bucket| bucket.counts().0);
+        counts.fold((0, 0), |(buckets, sum), count| (buckets + 1, sum + count))
+    };
+    assert_eq!(of(1, true), (70, 70));
+    assert_eq!(of(1, false), (1, 930));
+    assert!((2..=10).all(|frame| of(frame, false) == (1, 1)));
+}
+
+#[test]
 fn a_bucket_costs_no_more_than_8_bytes_a_frame_and_96() {
-    assert!(size_of::<Bucket>() <= 96);
+    assert_eq!(size_of::<Bucket>(), 56);
     assert_eq!(size_of::<ReturnAddress>(), 8);
 }

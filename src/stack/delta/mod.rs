@@ -34,7 +34,7 @@ pub(crate) use self::memory::OwnStack;
 use self::modules::{KeptTable, Modules};
 use self::recent::Recent;
 use super::loader_lock::{self, Changes};
-use super::{OwnFrame, Stack};
+use super::{Stack, Start};
 
 /// The tables and their state.
 #[derive(Debug)]
@@ -134,6 +134,12 @@ impl Delta {
             && (!loader_lock::may_wait() || self.is_outdated())
     }
 
+    /// Whether a thread is making tables; for ever in a process that was forked from one that did.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_refreshing(&self) -> bool {
+        self.refreshing.load(Ordering::Relaxed) != 0
+    }
+
     fn is_outdated(&self) -> bool {
         self.state.load(Ordering::Relaxed) != State::Failed as u8
             && (self.modules.version().is_none() || Changes::read() != self.changes())
@@ -146,11 +152,11 @@ impl Delta {
         }
     }
 
-    /// Walks the calling thread's stack into `stack`, leaving out the frames that `own_frame` covers.
+    /// Walks the calling thread's stack into `stack`.
     pub(super) fn walk(
         &self,
         own: &OwnStack,
-        own_frame: OwnFrame,
+        start: Start,
         depth: usize,
         stack: &mut Stack,
     ) -> Walk {
@@ -161,14 +167,14 @@ impl Delta {
         if state == State::Good as u8
             && let Some(version) = self.modules.version()
         {
-            let walk = self.walk_by(Some(version), own, own_frame, depth, stack);
+            let walk = self.walk_by(Some(version), own, start, depth, stack);
             if walk == Walk::Done {
                 return walk;
             }
             stack.clear();
         }
         if image::can_be_found() && self.can_ask_about_pages() {
-            self.walk_by(None, own, own_frame, depth, stack)
+            self.walk_by(None, own, start, depth, stack)
         } else {
             Walk::NoTables
         }

@@ -1,5 +1,7 @@
 //! The three registers that a walk goes by.
 
+use crate::stack::{Interrupted, ReturnAddress};
+
 /// A frame's registers: where it is executing, and its stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Registers {
@@ -26,6 +28,20 @@ impl Registers {
             );
         }
         Self { pc, sp, fp }
+    }
+
+    /// Those of what a signal has interrupted, its `pc` as if it were a return address.
+    pub(super) fn of(interrupted: Interrupted) -> Self {
+        let saved = |at: usize| {
+            let word = interrupted.0.cast::<u8>().wrapping_add(at);
+            // SAFETY: in the kernel's `ucontext`, which `Interrupted::by` was promised; its registers are aligned words.
+            unsafe { word.cast::<usize>().read() }
+        };
+        Self {
+            pc: ReturnAddress::of_interrupted(saved(ucontext::PC)).0,
+            sp: saved(ucontext::SP),
+            fp: saved(ucontext::FP),
+        }
     }
 }
 

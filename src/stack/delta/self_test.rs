@@ -6,7 +6,7 @@ use core::hint::black_box;
 use super::{Delta, OwnStack, Walk, image};
 use crate::limits::Limits;
 use crate::stack::module::places;
-use crate::stack::{OwnFrame, Stack, unsynchronized};
+use crate::stack::{OwnFrame, Stack, Start, unsynchronized};
 
 /// Calls in the chain.
 const CALLS: usize = 9;
@@ -70,8 +70,20 @@ fn take(walks: &mut Walks<'_>) -> usize {
     let (delta, depth) = (walks.delta, Limits::MAX_DEPTH);
     let version = delta.modules.version();
     walks.walks = [
-        delta.walk_by(version, &own, own_frame, depth, &mut walks.by_tables),
-        delta.walk_by(None, &own, own_frame, depth, &mut walks.in_place),
+        delta.walk_by(
+            version,
+            &own,
+            Start::Here(own_frame),
+            depth,
+            &mut walks.by_tables,
+        ),
+        delta.walk_by(
+            None,
+            &own,
+            Start::Here(own_frame),
+            depth,
+            &mut walks.in_place,
+        ),
     ];
     unsynchronized::walk(own_frame, depth, &mut walks.by_backtrace);
     walks.by_tables.frames().len()

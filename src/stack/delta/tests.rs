@@ -9,7 +9,7 @@ use super::objects::{Object, Objects, Reader};
 use super::rule::Step;
 use super::*;
 use crate::limits::Limits;
-use crate::stack::unsynchronized;
+use crate::stack::{OwnFrame, unsynchronized};
 
 /// Kept for good, as a program's, and where a leak checker finds its tables.
 fn refreshed() -> &'static Delta {
@@ -37,12 +37,12 @@ fn both(delta: &Delta, own_frame: OwnFrame, depth: usize) -> (Stack, Stack) {
     let (mut tables, mut backtrace) = (Stack::new(), Stack::new());
     let own = OwnStack::unknown();
     let version = delta.modules.version();
-    let walk = delta.walk_by(version, &own, own_frame, depth, &mut tables);
+    let walk = delta.walk_by(version, &own, Start::Here(own_frame), depth, &mut tables);
     assert_eq!(walk, Walk::Done);
     unsynchronized::walk(own_frame, depth, &mut backtrace);
     if image::can_be_found() {
         let mut in_place = Stack::new();
-        let walk = delta.walk_by(None, &own, own_frame, depth, &mut in_place);
+        let walk = delta.walk_by(None, &own, Start::Here(own_frame), depth, &mut in_place);
         assert_eq!(walk, Walk::Done);
         assert_eq!(in_place.frames(), tables.frames());
         assert_eq!(in_place.is_truncated(), tables.is_truncated());
@@ -65,7 +65,7 @@ fn before_the_first_tables_stacks_are_walked_in_place() {
     let mut stack = Stack::new();
     let walk = delta.walk(
         &OwnStack::unknown(),
-        OwnFrame::of(&0),
+        Start::Here(OwnFrame::of(&0)),
         Limits::MAX_DEPTH,
         &mut stack,
     );
@@ -292,7 +292,13 @@ fn a_garbage_frame_pointer_ends_the_stack_and_not_the_process() {
         for version in [delta.modules.version()].into_iter().chain(in_place) {
             let mut stack = Stack::new();
             let own = OwnStack::unknown();
-            let walk = delta.walk_by(version, &own, own_frame, Limits::MAX_DEPTH, &mut stack);
+            let walk = delta.walk_by(
+                version,
+                &own,
+                Start::Here(own_frame),
+                Limits::MAX_DEPTH,
+                &mut stack,
+            );
             assert_eq!(walk, Walk::Done);
             assert!(stack.is_truncated() && !stack.frames().is_empty());
         }

@@ -12,7 +12,7 @@ use super::registers::{Registers, ucontext};
 use super::rule::{Base, Frame, Rule, Step};
 use super::{Delta, Walk};
 use crate::stack::module::ModuleMark;
-use crate::stack::{OwnFrame, ROOM_IN_PLACE, ReturnAddress, Stack};
+use crate::stack::{ROOM_IN_PLACE, ReturnAddress, Stack, Start};
 
 /// An object that a walk has met, and its mark if it may be unloaded one day.
 #[derive(Debug, Clone, Copy)]
@@ -44,16 +44,23 @@ impl Delta {
         &self,
         version: Option<u64>,
         own_stack: &OwnStack,
-        own_frame: OwnFrame,
+        start: Start,
         depth: usize,
         stack: &mut Stack,
     ) -> Walk {
-        let mut registers = Registers::here();
+        // A return address is one past the call that it belongs to.
+        let (mut registers, mut behind_call) = match start {
+            Start::Here(_) => (Registers::here(), 0),
+            Start::Interrupted(interrupted) => (Registers::of(interrupted), 1),
+        };
+        // Generated code, or a jump to nowhere.
+        if !ReturnAddress(registers.pc).can_be_code() {
+            stack.truncated = true;
+            return Walk::Done;
+        }
         let mut memory = Memory::from(own_stack, registers.sp);
         let snapshot = version.unwrap_or(0) / 2;
-        // A return address is one past the call that it belongs to.
-        let mut behind_call = 0;
-        let mut is_own = true;
+        let mut is_own = matches!(start, Start::Here(_));
         let mut met = Met {
             own: own_stack,
             has_room: None,
@@ -69,7 +76,10 @@ impl Delta {
         let mut is_stopped = false;
         loop {
             // Asked only up to the first frame that is not: further frames may be on another stack.
-            is_own = is_own && own_frame.covers(registers.sp);
+            is_own = match start {
+                Start::Here(own_frame) => is_own && own_frame.covers(registers.sp),
+                Start::Interrupted(_) => false,
+            };
             let pc = registers.pc.wrapping_sub(behind_call);
             // Before the frame is pushed: what has no recent rule may be marked.
             let step = match self.recent.get(pc, snapshot) {

@@ -34,8 +34,8 @@ use self::previous::Previous;
 use self::requests::Requests;
 use self::running::Running;
 use self::settings::{DIR_VARIABLE, Settings};
-use super::fork_lock::ForkLock;
 use crate::error::Error;
+use crate::fork_lock::ForkLock;
 #[cfg(feature = "http")]
 use crate::profile::Pieces;
 use crate::profile::without_sampling;

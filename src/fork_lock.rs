@@ -9,6 +9,8 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
+#[cfg(feature = "http")]
+use std::time::Instant;
 
 use crate::record;
 
@@ -50,25 +52,45 @@ impl<T> ForkLock<T> {
 
     /// Waits until it is free. Not for signal handlers.
     pub(crate) fn lock(&self) -> Held<'_, T> {
-        let process = record::process();
         loop {
-            let holder = self.holder.load(Ordering::Relaxed);
-            // Acquire pairs with the Release in `Held::drop`.
-            let is_taken = holder != process
-                && self
-                    .holder
-                    .compare_exchange(holder, process, Ordering::Acquire, Ordering::Relaxed)
-                    .is_ok();
-            if !is_taken {
-                thread::sleep(PAUSE);
-                continue;
+            if let Some(held) = self.try_lock() {
+                return held;
             }
-            if holder != 0 {
-                // SAFETY: this thread has just become the holder. The old value is not dropped: see above.
-                unsafe { self.value.get().write((self.new)()) };
-            }
-            return Held(self);
+            thread::sleep(PAUSE);
         }
+    }
+
+    /// Waits so long at most. Not for signal handlers.
+    #[cfg(feature = "http")]
+    pub(crate) fn lock_within(&self, limit: Duration) -> Option<Held<'_, T>> {
+        let start = Instant::now();
+        loop {
+            let held = self.try_lock();
+            if held.is_some() || start.elapsed() >= limit {
+                return held;
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// None if another thread has it. Not for signal handlers.
+    pub(crate) fn try_lock(&self) -> Option<Held<'_, T>> {
+        let process = record::process();
+        let holder = self.holder.load(Ordering::Relaxed);
+        // Acquire pairs with the Release in `Held::drop`.
+        let is_taken = holder != process
+            && self
+                .holder
+                .compare_exchange(holder, process, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok();
+        if !is_taken {
+            return None;
+        }
+        if holder != 0 {
+            // SAFETY: this thread has just become the holder. The old value is not dropped: see above.
+            unsafe { self.value.get().write((self.new)()) };
+        }
+        Some(Held(self))
     }
 }
 

@@ -153,8 +153,7 @@ fn ui_shows_the_leak_in_a_browser() {
     browser.click("#top tbody tr button");
     let around = page.text("#panel-around");
     assert!(
-        around.contains("flat 19.5 MiB") && around.contains("CALLERS")
-            || around.contains("Callers"),
+        around.contains("flat 19.5 MiB") && around.contains("Callers"),
         "{around}"
     );
     assert!(around.contains("leaky_service::"), "{around}");
@@ -239,4 +238,40 @@ fn ui_shows_the_leak_in_a_browser() {
         .1;
     assert!(service.get(path).status == 200, "{path}");
     browser.assert_silent_console();
+}
+
+/// The two pictures of the README. `cargo test --test ui_shows_the_leak_in_a_browser -- --ignored`
+#[test]
+#[ignore = "makes anew what is committed, and takes a minute"]
+fn pictures_for_the_readme() {
+    let service = LeakyService::start(&Config::new(Build::Release, 512 << 10, 2000));
+    let page = Page {
+        browser: Browser::start(),
+    };
+    let browser = &page.browser;
+    browser.prefer("light");
+    browser.open(&format!("http://{}/debug/pprof/ui/", service.addr));
+    page.is_idle();
+    browser.wait_for(&format!("{STATE}.polls >= 12"));
+    browser.click("#mark");
+    browser.wait_for(&format!("{STATE}.marks === 1"));
+    page.choose("base", "");
+    page.is_idle();
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/screenshots");
+    std::fs::create_dir_all(&directory).expect("writable");
+    let keep = |name: &str| {
+        let picture = browser.screenshot(&format!("readme-{name}"));
+        let file = directory.join(format!("{name}.png"));
+        let bytes = std::fs::copy(picture, file).expect("writable");
+        assert!(bytes <= 200_000, "{name}: {bytes} bytes");
+    };
+    keep("light");
+    browser.prefer("dark");
+    browser.wait_for(&format!("{STATE}.polls >= 24"));
+    browser.run("const base = document.querySelector('#base'); base.value = base.options[1].value; base.dispatchEvent(new Event('change'))");
+    browser.wait_for(&format!(
+        "!{STATE}.busy && document.querySelector('#about').textContent.includes('+')"
+    ));
+    page.place("cache::remember");
+    keep("dark");
 }

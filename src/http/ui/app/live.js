@@ -10,7 +10,7 @@ const FIGURES = [
   ["allocating", "bytes/s", rate("rust_memstats_alloc_bytes_total")],
   ["CPU", "%", (now, before) => { const used = rate("process_cpu_seconds_total")(now, before); return used === undefined ? used : 100 * used; }],
   ["threads", "count", (now) => now.rust_threads],
-  ["tasks", "count", (now) => now.rust_tasks],
+  ["tasks", "count", (now) => now.rust_tasks_alive],
 ];
 
 class Live {

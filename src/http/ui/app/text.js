@@ -27,7 +27,8 @@ const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour12: false });
 
 // Without generic arguments: `<A<B> as C>::f` is `A::f`.
 function short(name) {
-  if (name[0] === "[") return name;
+  // No path: another language's, or nobody's.
+  if (!name.includes("::") || name[0] === "[") return name;
   let out = "", depth = 0, skipping = 0;
   for (let at = 0; at < name.length; at++) {
     const c = name[at];

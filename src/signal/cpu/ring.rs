@@ -230,6 +230,8 @@ mod tests {
                 for nth in 0..EACH {
                     while !put(&RING, 1, 0x1000 + nth * THREADS + thread, 1) {
                         refused += 1;
+                        // Of a reader that has failed; some minutes of waiting.
+                        assert!(refused < 100_000_000);
                         std::thread::yield_now();
                     }
                 }

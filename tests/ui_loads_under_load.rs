@@ -78,7 +78,7 @@ fn ui_loads_under_load() {
             "{STATE}.polls > 0 && {STATE}.total >= {}",
             kept.len()
         ));
-        browser.screenshot("20-under-load");
+        browser.screenshot("30-under-load");
         assert!(ANSWERS.load(Ordering::Relaxed) > before, "there was a load");
         // Where all connections were taken for a moment, the browser notes a 503, and the page asks again.
         for (level, source, message) in browser.console() {

@@ -181,7 +181,7 @@ fn ui_shows_hostile_profiles() {
     );
     browser.run("document.querySelector('#search').value = ''; document.querySelector('#search').dispatchEvent(new Event('input'))");
     browser.click("#tab-flame");
-    browser.screenshot("12-hostile-name");
+    browser.screenshot("20-hostile-name");
     assert_eq!(
         browser.run("return document.querySelectorAll('script, img').length"),
         1
@@ -204,7 +204,7 @@ fn ui_shows_hostile_profiles() {
     refresh(&browser);
     let message = text(&browser, &format!("{STATE}.message"));
     assert!(message.contains("This profile is empty"), "{message}");
-    browser.screenshot("13-empty");
+    browser.screenshot("21-empty");
     for tab in ["#tab-top", "#tab-around", "#tab-flame"] {
         browser.click(tab);
     }
@@ -218,7 +218,7 @@ fn ui_shows_hostile_profiles() {
     for tab in ["#tab-around", "#tab-top", "#tab-flame"] {
         browser.click(tab);
     }
-    browser.screenshot("14-one-stack");
+    browser.screenshot("22-one-stack");
 
     // Names of 1 000 characters.
     let long: Vec<String> = (0..40)
@@ -234,10 +234,10 @@ fn ui_shows_hostile_profiles() {
     browser.run("document.querySelector('#flame').focus()");
     browser.press("\u{e015}\u{e015}\u{e015}\u{e007}");
     browser.wait_for(&format!("{STATE}.zoomed.startsWith('svc::Very')"));
-    browser.screenshot("15-long-names");
+    browser.screenshot("23-long-names");
     browser.click("#tab-top");
     browser.click("#top tbody button");
-    browser.screenshot("16-long-names-around");
+    browser.screenshot("24-long-names-around");
     let fits = "document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= innerHeight";
     assert_eq!(
         browser.run(&format!("return {fits}")),
@@ -275,7 +275,7 @@ fn ui_shows_hostile_profiles() {
             .as_f64()
             .unwrap_or(0.0),
     );
-    browser.screenshot("17-ten-thousand-stacks");
+    browser.screenshot("25-ten-thousand-stacks");
     // Not asserted: it is the machine's.
     browser.run(
         "window.frames_ = []; let last = 0; const step = (now) => { if (last) frames_.push(now - last); last = now; if (frames_.length < 40) requestAnimationFrame(step) }; \
@@ -302,7 +302,7 @@ fn ui_shows_hostile_profiles() {
         message.contains("no <b>memory</b> left") && message.contains("Try again"),
         "{message}"
     );
-    browser.screenshot("18-refused");
+    browser.screenshot("26-refused");
     liar.tell(Told::Json(Arc::new(b"{\"sample".to_vec())));
     browser.click("#message button");
     browser.wait_for(&format!("{STATE}.message.includes('whole')"));
@@ -324,7 +324,7 @@ fn ui_shows_hostile_profiles() {
         "{banner}"
     );
     assert_eq!(browser.run(&format!("return {STATE}.boxes")), 2);
-    browser.screenshot("19-gone");
+    browser.screenshot("27-gone");
     // What the network did is noted by the browser, and cannot be kept from it. Nothing of it is the page's.
     for (level, source, message) in browser.console() {
         assert!(source == "network", "{level} {source} {message}");

@@ -8,7 +8,7 @@ mod example_binary;
 mod http_client;
 mod leaky_service;
 
-use browser::Browser;
+use browser::{Browser, WINDOW};
 use example_binary::Build;
 use leaky_service::{CACHE_BYTES, Config, LeakyService};
 use serde_json::Value;
@@ -209,6 +209,21 @@ fn ui_shows_the_leak_in_a_browser() {
     browser.wait_for(&format!(
         "{STATE}.profile === 'leaks' && {STATE}.message !== '' && !{STATE}.busy"
     ));
+    // Threads by their stacks, and the processor's time on demand.
+    page.choose("profile", "goroutine");
+    browser.wait_for(&format!(
+        "{STATE}.profile === 'goroutine' && {STATE}.total > 3"
+    ));
+    page.place("leaky_service::");
+    browser.screenshot("12-threads");
+    page.choose("profile", "profile");
+    browser.wait_for(&format!("{STATE}.message.includes('Nothing is recorded')"));
+    browser.run("document.querySelector('#seconds').value = 1");
+    browser.click("#refresh");
+    browser.wait_for(&format!("{STATE}.type === 'cpu' && {STATE}.total > 0"));
+    let about = page.text("#about");
+    assert!(about.contains(" ms"), "{about}");
+    browser.screenshot("13-processor");
     page.choose("profile", "heap");
     browser.wait_for(&format!("{STATE}.profile === 'heap' && {STATE}.total > 0"));
 
@@ -249,6 +264,7 @@ fn pictures_for_the_readme() {
         browser: Browser::start(),
     };
     let browser = &page.browser;
+    browser.resize(WINDOW.0, 560);
     browser.prefer("light");
     browser.open(&format!("http://{}/debug/pprof/ui/", service.addr));
     page.is_idle();

@@ -71,11 +71,16 @@ impl Browser {
         let session = browser.ask("POST", "/session", &capabilities);
         let id = session["sessionId"].as_str().expect("a session");
         browser.session = format!("/session/{id}");
-        // The window is larger than what a page has of it.
-        let viewport =
-            json!({"width": WINDOW.0, "height": WINDOW.1, "deviceScaleFactor": 1, "mobile": false});
-        browser.devtools("Emulation.setDeviceMetricsOverride", &viewport);
+        browser.resize(WINDOW.0, WINDOW.1);
         browser
+    }
+
+    /// What the page has of the window, which is less than the window.
+    #[track_caller]
+    pub(crate) fn resize(&self, width: u32, height: u32) {
+        let viewport =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.devtools("Emulation.setDeviceMetricsOverride", &viewport);
     }
 
     fn try_ask(&self, method: &str, path: &str, body: &Value) -> io::Result<Value> {

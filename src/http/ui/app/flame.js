@@ -130,7 +130,7 @@ class Flame {
       this.drawn += 1;
       const letters = Math.floor((right - left - 9) / letter);
       if (merged || letters < 3) return;
-      let text = short(tree.name(node));
+      let text = tree.short(node);
       if (text.length > letters) text = text.slice(0, letters - 1) + "…";
       context.fillStyle = this.found && colours.found === this.fill(node) ? colours["found-text"] : colours.text;
       context.fillText(text, left + 5, y + ROW / 2);

@@ -145,7 +145,7 @@ function follow(names) {
 function empty() {
   const base = $("base").value;
   message(base ? "Nothing has grown." : "This profile is empty.",
-    base ? "Every stack has what it had then. Refresh looks again." : $("age").value && chosen.kind === "memory" ? "Nothing that is alive is that old." : chosen.type.startsWith("inuse") || chosen.type.startsWith("alloc") ? "Nothing that was sampled is in it: one allocation is, on average, for each half MiB, unless the rate was set." : entry().description);
+    base ? "Every stack has what it had then. Refresh looks again." : $("age").value && chosen.kind === "memory" ? "Nothing that is alive is that old." : chosen.type.startsWith("inuse") || chosen.type.startsWith("alloc") ? "Nothing that was sampled is in it: one allocation is, on average, for each half MiB, unless the rate was set." : entry().description || "Nothing is in it at the moment.");
 }
 
 const entry = () => index.profiles.find(({ name }) => name === chosen.profile) || {};
@@ -162,7 +162,7 @@ function path() {
   if (!tree) return;
   const steps = tree.path(flame.zoomed);
   $("path").replaceChildren(...steps.flatMap((node, nth) => {
-    const step = make("button", { type: "button", title: tree.name(node) }, short(tree.name(node)));
+    const step = make("button", { type: "button", title: tree.name(node) }, tree.short(node));
     step.addEventListener("click", () => { flame.select(node); flame.zoom(node); });
     return nth ? [make("span", null, "›"), step] : [step];
   }));

@@ -13,6 +13,7 @@ class Profile {
     this.isGrowth = isGrowth;
     this.names = [];
     this.files = [];
+    this.shorts = [];
     this.labels = new Set();
     const known = new Map();
     const number = (name, file) => {

@@ -39,6 +39,12 @@ class Tree {
 
   name(node) { return node === 0 ? "all" : this.profile.names[this.nodes.fn[node]]; }
 
+  // Made once for each function: boxes ask at each frame.
+  short(node) {
+    const fn = this.nodes.fn[node], { names, shorts } = this.profile;
+    return node === 0 ? "all" : shorts[fn] || (shorts[fn] = short(names[fn]));
+  }
+
   place(node) { return node === 0 ? "" : place(this.profile.files[this.nodes.fn[node]], this.nodes.line[node]); }
 
   shown(value) { return quantity(value, this.unit, this.signed); }

@@ -8,7 +8,9 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+#[cfg(feature = "http")]
+use std::time::Instant;
 
 use crate::record;
 
@@ -74,6 +76,7 @@ impl<T> ForkLock<T> {
     }
 
     /// Waits so long at most. Not for signal handlers.
+    #[cfg(feature = "http")]
     pub(crate) fn lock_within(&self, limit: Duration) -> Option<Held<'_, T>> {
         let start = Instant::now();
         loop {

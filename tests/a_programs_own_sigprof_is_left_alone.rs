@@ -53,10 +53,8 @@ fn is_timer_running() -> bool {
     // SAFETY: all zeros is a valid value.
     let mut now: libc::itimerval = unsafe { mem::zeroed() };
     // SAFETY: `now` is valid to write to.
-    assert_eq!(
-        unsafe { libc::getitimer(libc::ITIMER_PROF, &raw mut now) },
-        0
-    );
+    let asked = unsafe { libc::getitimer(libc::ITIMER_PROF, &raw mut now) };
+    assert_eq!(asked, 0);
     now.it_interval.tv_usec != 0
 }
 

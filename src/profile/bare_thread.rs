@@ -38,6 +38,9 @@ pub(super) fn run_alone(stack: usize, work: fn()) -> bool {
 #[derive(Debug)]
 pub(crate) struct BareThread(libc::pthread_t);
 
+// SAFETY: any thread may join any other; musl's name of a thread is a pointer, which is not looked behind.
+unsafe impl Send for BareThread {}
+
 /// Runs `work` on a new thread that can be waited for later. None if there was no thread to be had.
 pub(crate) fn start_alone<F: FnOnce() + Send + 'static>(
     stack: usize,
@@ -72,13 +75,14 @@ fn start(
     }
     // SAFETY: the attributes are valid. A size that it does not like leaves the default.
     unsafe { libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack) };
-    let mut thread = 0;
+    let mut thread = std::mem::MaybeUninit::<libc::pthread_t>::uninit();
     // SAFETY: all arguments are valid; what `argument` points to is kept by the caller for as long as `main` reads it.
     let started =
-        unsafe { libc::pthread_create(&raw mut thread, attributes.as_ptr(), main, argument) };
+        unsafe { libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), main, argument) };
     // SAFETY: valid, and not used again.
     unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
-    (started == 0).then_some(thread)
+    // SAFETY: written by a call that has worked.
+    (started == 0).then(|| unsafe { thread.assume_init() })
 }
 
 #[cfg(any(feature = "symbolize", test))]

@@ -24,14 +24,14 @@ pub(crate) fn goroutines() -> StackProfile {
     profile
 }
 
-/// Every thread, by what it was started to run: see `StackProfile::from_starts`.
+/// Every thread, by what it was started to run: see `StackProfile::thread_starts`.
 pub(crate) fn thread_creations() -> StackProfile {
     let _own = Suspended::new();
     let mut profile = StackProfile::count("threadcreate");
     for thread in threads() {
         profile.add(&thread.frames, thread.is_truncated, [1, 0], &[]);
     }
-    profile.from_starts(is_start)
+    profile.thread_starts(is_start)
 }
 
 fn threads() -> Vec<ThreadStack> {

@@ -190,7 +190,7 @@ impl StackProfile {
 
     /// The same of the root part of each stack, from the thread's start to the first frame that is not among those that
     /// `is_start` knows; the whole stack if there is no such frame. Of a truncated stack that part is not known.
-    pub(super) fn from_starts(&self, is_start: fn(&Frames, &Mappings, Site) -> bool) -> Self {
+    pub(super) fn thread_starts(&self, is_start: fn(&Frames, &Mappings, Site) -> bool) -> Self {
         let _own = Suspended::new();
         let entries: Vec<Entry> = self.entries.iter().copied().collect();
         let mappings = all_mappings();

@@ -99,7 +99,7 @@ pub(super) fn pseudo(out: &mut String, pseudo: Pseudo, labels: &[(&str, &str)]) 
     let _ = writeln!(out, "#\t{:#x}\t{}\n", pseudo.address(), pseudo.name());
 }
 
-fn labels<'a>(age: Option<AgeClass>, of_type: Option<&'a str>) -> Vec<(&'static str, &'a str)> {
+fn labels(age: Option<AgeClass>, of_type: Option<&str>) -> Vec<(&'static str, &str)> {
     let age = age.map(|class| ("age", class.label()));
     let of_type = of_type.map(|of_type| ("type", of_type));
     age.into_iter().chain(of_type).collect()

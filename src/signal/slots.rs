@@ -172,7 +172,7 @@ impl Slots {
     /// Sleeps until there are other than `seen` answers, or so long.
     pub(super) fn wait(&self, seen: u32, limit: Duration) {
         let limit = libc::timespec {
-            tv_sec: limit.as_secs() as libc::time_t,
+            tv_sec: limit.as_secs() as _,
             tv_nsec: limit.subsec_nanos().into(),
         };
         // SAFETY: sleeps while the word is `seen`; `limit` is a local.

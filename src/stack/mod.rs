@@ -174,10 +174,18 @@ impl OwnFrame {
 
 /// Where a walk begins.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_env = "gnu")),
+    expect(dead_code, reason = "nothing walks from there")
+)]
 enum Start {
     /// Here; the frames that this covers are left out.
     Here(OwnFrame),
     /// At what a signal has interrupted.
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "only the endpoint asks threads")
+    )]
     Interrupted(Interrupted),
 }
 
@@ -193,6 +201,7 @@ impl Interrupted {
     /// # Safety
     /// * `context` is what the kernel has passed to the handler of a signal.
     /// * It is used by that handler's thread, before the handler returns.
+    #[cfg(feature = "http")]
     pub(crate) unsafe fn by(context: *const c_void) -> Self {
         Self(context)
     }
@@ -208,6 +217,7 @@ const ROOM_FOR_TABLES: usize = 5 * 1024;
 const ROOM_IN_PLACE: usize = 12 * 1024;
 const ROOM_FOR_BACKTRACE: usize = 8 * 1024;
 /// And of a walk by tables in a signal handler, into a stack that lies elsewhere.
+#[cfg(feature = "http")]
 const ROOM_IN_HANDLER: usize = 4 * 1024;
 
 /// Whether this thread has the stack left for `capture`. Where it has not, the sample is recorded with `Stack::NONE`.
@@ -240,6 +250,7 @@ pub(crate) fn capture(
 }
 
 /// Whether `capture_interrupted` can do anything here.
+#[cfg(feature = "http")]
 pub(crate) fn can_capture_interrupted(delta: &Delta) -> bool {
     delta.is_good() || delta.walks_in_place()
 }
@@ -249,6 +260,7 @@ pub(crate) fn can_capture_interrupted(delta: &Delta) -> bool {
 /// to be allocated. False if there is no way, or no room, to walk.
 ///
 /// The stack must be clear.
+#[cfg(feature = "http")]
 pub(crate) fn capture_interrupted(
     delta: &Delta,
     interrupted: Interrupted,

@@ -14,7 +14,10 @@ pub(crate) struct OwnStack;
 /// How a walk ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Walk {
-    #[expect(dead_code, reason = "no walk by tables ends well here")]
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "no walk by tables ends well here")
+    )]
     Done,
     NoTables,
 }
@@ -54,6 +57,7 @@ impl Delta {
         false
     }
 
+    #[cfg(feature = "http")]
     pub(crate) fn is_refreshing(&self) -> bool {
         false
     }

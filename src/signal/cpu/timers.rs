@@ -174,7 +174,7 @@ fn clock_of(tid: i32) -> libc::clockid_t {
 
 fn timespec(time: Duration) -> libc::timespec {
     libc::timespec {
-        tv_sec: time.as_secs() as libc::time_t,
+        tv_sec: time.as_secs() as _,
         tv_nsec: time.subsec_nanos().into(),
     }
 }
@@ -189,10 +189,8 @@ mod tests {
         // SAFETY: this thread's own handle.
         let own = unsafe { libc::pthread_self() };
         // SAFETY: `clock` is valid to write to.
-        assert_eq!(
-            unsafe { libc::pthread_getcpuclockid(own, &raw mut clock) },
-            0
-        );
+        let asked = unsafe { libc::pthread_getcpuclockid(own, &raw mut clock) };
+        assert_eq!(asked, 0);
         assert_eq!(clock_of(crate::signal::handler::own_tid()), clock);
     }
 

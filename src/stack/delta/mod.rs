@@ -135,6 +135,7 @@ impl Delta {
     }
 
     /// Whether a thread is making tables; for ever in a process that was forked from one that did.
+    #[cfg(feature = "http")]
     pub(crate) fn is_refreshing(&self) -> bool {
         self.refreshing.load(Ordering::Relaxed) != 0
     }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use super::pieces::Pieces;
 use super::stack_names::NamedFrame;
 use super::stacks::StackProfile;
+use super::tasks;
 use super::thread_starts::is_start;
 use super::unwind_tables;
 use crate::record::Suspended;
 use crate::signal::{self, ThreadStack};
 
-/// Every thread, by stack and name.
+/// Every thread and every task, by stack and name.
 pub(crate) fn goroutines() -> StackProfile {
     let _own = Suspended::new();
     let mut profile = StackProfile::count("goroutine");
@@ -21,6 +22,7 @@ pub(crate) fn goroutines() -> StackProfile {
         let labels: Vec<(&str, &str)> = labels.iter().map(|(key, value)| (*key, *value)).collect();
         profile.add(&thread.frames, thread.is_truncated, [1, 0], &labels);
     }
+    tasks::add_tasks(&mut profile);
     profile
 }
 
@@ -48,7 +50,7 @@ fn labels(thread: &ThreadStack) -> Vec<(&'static str, &str)> {
     name.into_iter().chain(instead).collect()
 }
 
-/// Each thread with its name, state, age and stack, as Go's `debug=2` has goroutines.
+/// Each thread and each task with its name, state, age and stack, as Go's `debug=2` has goroutines.
 pub(crate) fn goroutine_dump() -> Pieces {
     let _own = Suspended::new();
     let threads = threads();
@@ -71,6 +73,7 @@ pub(crate) fn goroutine_dump() -> Pieces {
         write_block(&mut block, thread, frames.map_or(&[], Vec::as_slice));
         pieces.add(block.as_bytes());
     }
+    tasks::write_tasks(&mut pieces);
     pieces
 }
 
@@ -85,6 +88,11 @@ fn write_block(out: &mut String, thread: &ThreadStack, frames: &[NamedFrame]) {
     if let Some(reason) = &thread.missing {
         let _ = writeln!(out, "\tstack unavailable: {reason}");
     }
+    write_frames(out, frames);
+    write_truncated(out, thread.is_truncated);
+}
+
+pub(super) fn write_frames(out: &mut String, frames: &[NamedFrame]) {
     for frame in frames {
         let place = match frame.place.as_str() {
             "" => "?:0",
@@ -96,7 +104,10 @@ fn write_block(out: &mut String, thread: &ThreadStack, frames: &[NamedFrame]) {
             frame.function, frame.offset
         );
     }
-    if thread.is_truncated {
+}
+
+pub(super) fn write_truncated(out: &mut String, is_truncated: bool) {
+    if is_truncated {
         out.push_str("...additional frames elided...\n");
     }
 }

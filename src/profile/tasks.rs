@@ -16,7 +16,11 @@ const MOST_BLOCKS: usize = 10_000;
 /// Adds every task, by stack, name and, where the stack is not known, why.
 pub(super) fn add_tasks(profile: &mut StackProfile) {
     let snapshot = Snapshot::take();
-    add(profile, &snapshot, snapshot.tasks().map(|task| (task, None)));
+    add(
+        profile,
+        &snapshot,
+        snapshot.tasks().map(|task| (task, None)),
+    );
     note(profile, &snapshot);
 }
 
@@ -36,11 +40,9 @@ fn add<'a>(
     for ((place, name, state, leak), count) in counts {
         let (frames, is_truncated) = snapshot.frames(place);
         let mut labels = vec![("task", name)];
-        labels.extend(
-            state
-                .into_iter()
-                .flat_map(|(state, missing): (State, _)| [("state", state.name()), ("missing", missing)]),
-        );
+        labels.extend(state.into_iter().flat_map(|(state, missing): (State, _)| {
+            [("state", state.name()), ("missing", missing)]
+        }));
         labels.extend(leak.map(|leak| ("leak", leak)));
         profile.add(&frames, is_truncated, [count, 0], &labels);
     }
@@ -79,7 +81,8 @@ pub(crate) fn leaked_tasks(min_age: Option<Duration>) -> StackProfile {
         "leak=\"{LOST}\": {LOST_MEANS}{}",
         match min_age {
             Some(_) => format!(". leak=\"{IDLE}\": {IDLE_MEANS}"),
-            None => ". min_age=10m lists tasks too that have not been polled for as long".to_owned(),
+            None =>
+                ". min_age=10m lists tasks too that have not been polled for as long".to_owned(),
         }
     ));
     profile
@@ -90,7 +93,8 @@ const LOST_MEANS: &str = "a tracked task that waits and of whose waker no clone 
                           only what it is polled together with can, such as another arm of a select. A clone that is kept and never \
                           used is not seen";
 const IDLE: &str = "not polled for min_age";
-const IDLE_MEANS: &str = "it has a waker, and whether that will be used nobody can know: it may wait for what is rare";
+const IDLE_MEANS: &str =
+    "it has a waker, and whether that will be used nobody can know: it may wait for what is rare";
 
 fn leak(task: &TaskView<'_>, min_age: Option<Duration>) -> Option<&'static str> {
     let is_idle = min_age.is_some_and(|min_age| task.idle >= min_age);
@@ -114,7 +118,9 @@ pub(crate) fn leak_dump(min_age: Option<Duration>) -> Pieces {
     super::unwind_tables::refresh_now();
     let mut pieces = Pieces::default();
     let snapshot = Snapshot::take();
-    let leaked = snapshot.tasks().filter(|task| leak(task, min_age).is_some());
+    let leaked = snapshot
+        .tasks()
+        .filter(|task| leak(task, min_age).is_some());
     write_blocks(&mut pieces, &snapshot, leaked);
     pieces
 }
@@ -134,7 +140,12 @@ fn write_blocks<'a>(
         let number = *places.entry(task.place).or_insert(next);
         if number == next {
             let (frames, is_truncated) = snapshot.frames(task.place);
-            stacks.add(&frames, is_truncated, [1, 0], &[("place", &number.to_string())]);
+            stacks.add(
+                &frames,
+                is_truncated,
+                [1, 0],
+                &[("place", &number.to_string())],
+            );
         }
     }
     let named = stacks.named_entries().into_iter();
@@ -156,7 +167,8 @@ fn write_blocks<'a>(
     }
     let more = tasks.count();
     if more > 0 {
-        pieces.add(format!("\n...{more} more tasks; debug=1 has them all, by stack...\n").as_bytes());
+        pieces
+            .add(format!("\n...{more} more tasks; debug=1 has them all, by stack...\n").as_bytes());
     }
 }
 

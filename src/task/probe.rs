@@ -74,7 +74,8 @@ impl<'a> Probing<'a> {
                 Answer::At(TASKS.stacks.shown_of(found, first))
             }
         };
-        self.task.settle(answer, is_unsettled, TASKS.registry.round());
+        self.task
+            .settle(answer, is_unsettled, TASKS.registry.round());
     }
 }
 

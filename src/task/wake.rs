@@ -19,8 +19,7 @@ pub(super) struct Handle {
 }
 
 /// Of the wakers that futures keep.
-static KEPT: RawWakerVTable =
-    RawWakerVTable::new(clone_kept, wake_kept, wake_by_ref, drop_kept);
+static KEPT: RawWakerVTable = RawWakerVTable::new(clone_kept, wake_kept, wake_by_ref, drop_kept);
 
 /// Of the waker that is lent for a poll that is asked. Another table makes another waker of it, by `Waker::will_wake`. Its
 /// clones are of the first kind, so that each time it is one that was not seen before.

@@ -5,8 +5,11 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::goroutines::{write_frames, write_truncated};
+use super::names::Function;
 use super::pieces::Pieces;
+use super::stack_names::NamedFrame;
 use super::stacks::StackProfile;
+use super::waits;
 use crate::record::Suspended;
 use crate::task::{self, Snapshot, State, TaskView};
 
@@ -160,7 +163,7 @@ fn write_blocks<'a>(
         write_head(&mut block, task);
         let entry = places.get(&task.place).and_then(|place| named.get(place));
         if let Some(entry) = entry {
-            write_frames(&mut block, &entry.frames);
+            write_frames(&mut block, from_what_is_waited_for(&entry.frames));
             write_truncated(&mut block, entry.is_truncated);
         }
         pieces.add(block.as_bytes());
@@ -170,6 +173,19 @@ fn write_blocks<'a>(
         pieces
             .add(format!("\n...{more} more tasks; debug=1 has them all, by stack...\n").as_bytes());
     }
+}
+
+/// The frames without those that are how it waits, but for the outermost of them, which says for what.
+fn from_what_is_waited_for(frames: &[NamedFrame]) -> &[NamedFrame] {
+    let is_wait = |frame: &NamedFrame| {
+        let file = frame.place.rsplit_once(':').map_or("", |(file, _)| file);
+        waits::is_wait(&Function {
+            name: &frame.function,
+            file,
+        })
+    };
+    let waiting = waits::waiting(frames.iter().map(is_wait));
+    frames.get(waiting.saturating_sub(1)..).unwrap_or(frames)
 }
 
 /// Writing to a String cannot fail.

@@ -429,6 +429,12 @@ pub(crate) fn process() -> u64 {
     RECORD.seeds.identity()
 }
 
+/// The same without a system call, where the kernel wipes a page in fork children: since 4.14. Elsewhere it is 1 everywhere.
+#[cfg(feature = "http")]
+pub(crate) fn generation() -> u64 {
+    RECORD.seeds.process()
+}
+
 /// All buckets there are.
 pub(crate) fn buckets() -> impl Iterator<Item = &'static Bucket> {
     RECORD.buckets.iter()

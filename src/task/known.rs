@@ -15,7 +15,7 @@ use crate::stack::{ModuleMark, OwnFrame, ReturnAddress};
 pub(super) struct Task {
     /// From 1 on, in the order they were tracked.
     pub(super) id: u64,
-    /// By `record::process`: a fork child has a copy of the tasks of its parent, which nobody polls there.
+    /// By `record::generation`: a fork child has a copy of the tasks of its parent, which nobody polls there.
     pub(super) process: u64,
     pub(super) name: Option<Cow<'static, str>>,
     pub(super) site: Site,
@@ -41,7 +41,7 @@ pub(super) struct Task {
     /// Wakers that there are, that of the wrapper included: who else is to wake it has one of the others.
     pub(super) wakers: AtomicUsize,
     /// How to wake it; None before the first poll and after the last.
-    pub(super) current: ForkLock<Option<Arc<Handle>>>,
+    pub(super) current: ForkLock<Option<Arc<Handle>>, true>,
 }
 
 /// What the next poll of a task is to do.
@@ -96,7 +96,7 @@ impl Task {
     pub(super) fn new(id: u64, name: Option<Cow<'static, str>>, own_frame: OwnFrame) -> Self {
         Self {
             id,
-            process: record::process(),
+            process: record::generation(),
             name: name.map(cut),
             site: Site::here(own_frame),
             tracked: now(),

@@ -24,7 +24,7 @@ pub(super) struct Registry {
 /// Aligned, so that each has lines of the cache for itself.
 #[repr(align(64))]
 struct Shard {
-    slots: ForkLock<Slots>,
+    slots: ForkLock<Slots, true>,
     /// Of the slots that are used, for who counts without the lock.
     len: AtomicUsize,
 }

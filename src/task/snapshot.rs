@@ -73,7 +73,7 @@ impl Snapshot {
     /// since the last time need not be asked. Not for signal handlers.
     pub(crate) fn take() -> Self {
         let _own = Suspended::new();
-        let tasks = TASKS.registry.all(record::process());
+        let tasks = TASKS.registry.all(record::generation());
         let rounds = match tasks.as_slice() {
             [] => None,
             _ => TASKS.rounds.lock_within(PATIENCE_FOR_OTHERS),

@@ -18,7 +18,7 @@ pub(super) struct AwaitStack {
 
 /// All that were found so far.
 pub(super) struct AwaitStacks {
-    table: ForkLock<Table>,
+    table: ForkLock<Table, true>,
 }
 
 /// Nothing in it until the first stack: a `HashMap` cannot be made in a constant.

@@ -196,9 +196,9 @@ fn come_and_go() {
                     spawned -= 1;
                 }
             }
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            // Long enough to be asked, and not always to answer.
+            tokio::time::sleep(Duration::from_millis(20)).await;
             notify.notify_waiters();
-            notify.notify_one();
             // Those that were not waiting yet.
             while DONE.load(Ordering::Relaxed) < spawned {
                 notify.notify_waiters();
@@ -209,14 +209,14 @@ fn come_and_go() {
     });
     let start = Instant::now();
     let mut seen = 0;
-    for _ in 0..40 {
+    for _ in 0..20 {
         seen += goroutines(1).matches("\"task\":").count();
     }
     stop.store(true, Ordering::Relaxed);
     let spawned = runtime.block_on(churn).expect("it ends");
     println!("{seen} entries, {spawned} tasks, {:?}", start.elapsed());
     assert_eq!(DONE.load(Ordering::Relaxed), spawned);
-    assert!(seen > 0);
+    assert!(seen > 5, "{seen}");
     while task::alive() > 0 {
         assert!(start.elapsed() < WATCHDOG, "{}", task::alive());
         thread::sleep(Duration::from_millis(1));

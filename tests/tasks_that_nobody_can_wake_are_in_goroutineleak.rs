@@ -136,7 +136,7 @@ fn tasks_that_nobody_can_wake_are_in_goroutineleak() {
     );
     let (count, nothing) = block(&text, "nothing").expect("it is listed");
     assert!(
-        count == 3 && nothing.contains("its last poll has kept no waker"),
+        count == 3 && nothing.contains("its last poll has cloned no waker"),
         "{text}"
     );
 

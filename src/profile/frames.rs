@@ -182,17 +182,17 @@ impl Frames {
             .map_or(0, |start| call.saturating_sub(start))
     }
 
-    /// Of each function in a stack, or each address without a name, whether it is how a task waits.
+    /// Of each function in a stack, or each address without a name, whether it is how a task waits or allocates.
     #[cfg(feature = "http")]
     pub(super) fn are_waits<'s>(&'s self, stack: &'s [Site]) -> impl Iterator<Item = bool> + 's {
         stack.iter().flat_map(|site| {
-            let lines = self.lines(*site);
-            let unnamed = lines.is_empty().then_some(false);
-            let functions = lines
-                .iter()
-                .filter_map(|line| self.resolved.names().function(line));
-            let named = functions.map(|function| waits::is_wait(&function));
-            named.chain(unnamed)
+            let lines = self.resolved.lines(*site);
+            let unnamed = lines.is_empty().then(|| self.is_hidden(*site));
+            let is_wait = |line: &Line| {
+                let function = self.resolved.names().function(line);
+                self.is_runtime(line) || function.is_some_and(|function| waits::is_wait(&function))
+            };
+            lines.iter().map(is_wait).chain(unnamed)
         })
     }
 

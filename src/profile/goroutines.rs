@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::pieces::Pieces;
 use super::stack_names::NamedFrame;
 use super::stacks::StackProfile;
+use super::task_estimates;
 use super::tasks;
 use super::thread_starts::is_start;
 use super::unwind_tables;
@@ -23,6 +24,7 @@ pub(crate) fn goroutines() -> StackProfile {
         profile.add(&thread.frames, thread.is_truncated, [1, 0], &labels);
     }
     tasks::add_tasks(&mut profile);
+    task_estimates::add_estimates(&mut profile);
     profile
 }
 

@@ -54,6 +54,8 @@ mod symbolizer;
 mod symbols;
 mod tables;
 #[cfg(feature = "http")]
+mod task_estimates;
+#[cfg(feature = "http")]
 mod tasks;
 mod text;
 #[cfg(feature = "http")]

@@ -460,7 +460,7 @@ impl Fold {
 }
 
 /// A stack without so many frames on the leaf side, and with the mark that is in force behind them.
-fn without_leaves(stack: &[ReturnAddress], leaves: usize) -> Vec<ReturnAddress> {
+pub(super) fn without_leaves(stack: &[ReturnAddress], leaves: usize) -> Vec<ReturnAddress> {
     let (mut mark, mut passed) = (None, 0);
     for (nth, word) in stack.iter().enumerate() {
         if ModuleMark::of_word(*word).is_some() {

@@ -185,7 +185,14 @@ fn from_what_is_waited_for(frames: &[NamedFrame]) -> &[NamedFrame] {
         })
     };
     let waiting = waits::waiting(frames.iter().map(is_wait));
-    frames.get(waiting.saturating_sub(1)..).unwrap_or(frames)
+    let outermost = frames.get(waiting.saturating_sub(1));
+    // One that clones the waker itself waits for what is its own.
+    let says_nothing = outermost.is_some_and(|frame| frame.function.contains("core::task::wake::"));
+    let hidden = match says_nothing {
+        true => waiting,
+        false => waiting.saturating_sub(1),
+    };
+    frames.get(hidden..).unwrap_or(frames)
 }
 
 /// Writing to a String cannot fail.

@@ -109,7 +109,10 @@ impl Snapshot {
         };
         let (at, missing) = match answer {
             Answer::At(stack) => (Some(stack), None),
-            Answer::NoWaker => (None, Some("its last poll has kept no waker")),
+            Answer::NoWaker => (
+                None,
+                Some("its last poll has cloned no waker on its thread"),
+            ),
             Answer::NoRoom => (None, Some("there are too many different stacks")),
             Answer::None => (None, Some(self.why_unknown(task))),
         };

@@ -307,23 +307,63 @@ fn panics_while_asked() {
     goroutines(1);
 }
 
-#[test]
-fn tasks_that_cannot_answer_are_named() {
-    match part().as_deref() {
-        Some("named") => named(),
-        Some("come and go") => come_and_go(),
-        Some("strange clones") => strange_clones(),
-        Some("panics while asked") => panics_while_asked(),
-        _ => {
-            for part in [
-                "named",
-                "come and go",
-                "strange clones",
-                "panics while asked",
-            ] {
-                let said = OwnProcess::of(TEST, part).limit(2 * WATCHDOG).ends_well();
-                println!("{part}:\n{said}");
+/// A waker may poll its task at once, on the thread that asks, and the task end in that poll.
+fn polled_at_once() {
+    struct AtOnce(Mutex<Option<Boxed>>);
+    impl Wake for AtOnce {
+        fn wake(self: Arc<Self>) {
+            let Some(mut task) = self.0.lock().unwrap().take() else {
+                return;
+            };
+            let waker = Waker::from(Arc::clone(&self));
+            let outcome = task.as_mut().poll(&mut Context::from_waker(&waker));
+            if outcome.is_pending() {
+                *self.0.lock().unwrap() = Some(task);
             }
         }
     }
+    let is_time = Arc::new(AtomicBool::new(false));
+    for name in ["stays", "ends"] {
+        let ends = Arc::clone(&is_time);
+        let future = poll_fn(move |cx: &mut Context<'_>| {
+            drop(cx.waker().clone());
+            match name == "ends" && ends.load(Ordering::Relaxed) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        });
+        let at_once = Arc::new(AtOnce(Mutex::new(None)));
+        *at_once.0.lock().unwrap() = Some(boxed(task::track_named(name, future)));
+        Waker::from(at_once).wake();
+    }
+    is_time.store(true, Ordering::Relaxed);
+    let text = goroutines(1);
+    println!("{text}");
+    assert!(block(&text, "stays").contains("::polled_at_once::{{closure}}+"));
+    assert!(!text.contains("\"ends\""), "{text}");
+    assert_eq!(task::alive(), 1);
+}
+
+const PARTS: [(&str, fn()); 5] = [
+    ("named", named),
+    ("come and go", come_and_go),
+    ("strange clones", strange_clones),
+    ("panics while asked", panics_while_asked),
+    ("polled at once", polled_at_once),
+];
+
+#[test]
+fn tasks_that_cannot_answer_are_named() {
+    if let Some(part) = part() {
+        let run = PARTS.iter().find(|(name, _)| *name == part);
+        return run.expect("a part").1();
+    }
+    thread::scope(|scope| {
+        for (part, _) in PARTS {
+            scope.spawn(move || {
+                let said = OwnProcess::of(TEST, part).limit(2 * WATCHDOG).ends_well();
+                println!("{part}:\n{said}");
+            });
+        }
+    });
 }

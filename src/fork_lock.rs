@@ -27,20 +27,31 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// another's       held when this process was forked, by a thread that it does not have: free, and the value may be
 ///                 half written, so it is made anew (and what it owned is left alone)
 /// ```
-pub(crate) struct ForkLock<T> {
-    /// By `record::process`: the kernel's number may be a parent's too, in a namespace of its own.
+///
+/// A `QUICK` one takes no system call, and on kernels before 4.14 a child may wait in vain for it.
+pub(crate) struct ForkLock<T, const QUICK: bool = false> {
+    /// By `record::process`: the kernel's number may be a parent's too, in a namespace of its own. Of a quick one by
+    /// `record::generation`.
     holder: AtomicU64,
     new: fn() -> T,
     value: UnsafeCell<T>,
 }
 
 // SAFETY: the value is reached through a `Held` alone, of which there is one at a time.
-unsafe impl<T: Send> Sync for ForkLock<T> {}
+unsafe impl<T: Send, const QUICK: bool> Sync for ForkLock<T, QUICK> {}
 
 /// The value, until it is dropped.
-pub(crate) struct Held<'a, T>(&'a ForkLock<T>);
+pub(crate) struct Held<'a, T, const QUICK: bool = false>(&'a ForkLock<T, QUICK>);
 
-impl<T> ForkLock<T> {
+impl<T, const QUICK: bool> ForkLock<T, QUICK> {
+    fn process() -> u64 {
+        #[cfg(feature = "http")]
+        if QUICK {
+            return record::generation();
+        }
+        record::process()
+    }
+
     /// `value` is what `new` makes.
     pub(crate) const fn new(value: T, new: fn() -> T) -> Self {
         Self {
@@ -51,7 +62,7 @@ impl<T> ForkLock<T> {
     }
 
     /// Waits until it is free. Not for signal handlers.
-    pub(crate) fn lock(&self) -> Held<'_, T> {
+    pub(crate) fn lock(&self) -> Held<'_, T, QUICK> {
         loop {
             if let Some(held) = self.try_lock() {
                 return held;
@@ -60,9 +71,24 @@ impl<T> ForkLock<T> {
         }
     }
 
+    /// The same of what is held for less than a microsecond and asked for often: looks again for some microseconds before it
+    /// sleeps. Not for signal handlers.
+    #[cfg(feature = "http")]
+    pub(crate) fn lock_soon(&self) -> Held<'_, T, QUICK> {
+        /// Some 10 µs. A holder that takes longer has lost its processor, and gets it back in a millisecond or more.
+        const LOOKS: u32 = 400;
+        for _ in 0..LOOKS {
+            if let Some(held) = self.try_lock() {
+                return held;
+            }
+            std::hint::spin_loop();
+        }
+        self.lock()
+    }
+
     /// Waits so long at most. Not for signal handlers.
     #[cfg(feature = "http")]
-    pub(crate) fn lock_within(&self, limit: Duration) -> Option<Held<'_, T>> {
+    pub(crate) fn lock_within(&self, limit: Duration) -> Option<Held<'_, T, QUICK>> {
         let start = Instant::now();
         loop {
             let held = self.try_lock();
@@ -74,8 +100,8 @@ impl<T> ForkLock<T> {
     }
 
     /// None if another thread has it. Not for signal handlers.
-    pub(crate) fn try_lock(&self) -> Option<Held<'_, T>> {
-        let process = record::process();
+    pub(crate) fn try_lock(&self) -> Option<Held<'_, T, QUICK>> {
+        let process = Self::process();
         let holder = self.holder.load(Ordering::Relaxed);
         // Acquire pairs with the Release in `Held::drop`.
         let is_taken = holder != process
@@ -94,7 +120,7 @@ impl<T> ForkLock<T> {
     }
 }
 
-impl<T> Deref for Held<'_, T> {
+impl<T, const QUICK: bool> Deref for Held<'_, T, QUICK> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -103,21 +129,21 @@ impl<T> Deref for Held<'_, T> {
     }
 }
 
-impl<T> DerefMut for Held<'_, T> {
+impl<T, const QUICK: bool> DerefMut for Held<'_, T, QUICK> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above, and `&mut self`.
         unsafe { &mut *self.0.value.get() }
     }
 }
 
-impl<T> Drop for Held<'_, T> {
+impl<T, const QUICK: bool> Drop for Held<'_, T, QUICK> {
     fn drop(&mut self) {
         // Release pairs with the Acquire in `lock`.
         self.0.holder.store(0, Ordering::Release);
     }
 }
 
-impl<T> fmt::Debug for ForkLock<T> {
+impl<T, const QUICK: bool> fmt::Debug for ForkLock<T, QUICK> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ForkLock")
     }

@@ -86,6 +86,8 @@ mod scale;
 mod signal;
 mod stack;
 pub mod stats;
+#[cfg(feature = "http")]
+pub mod task;
 mod watch;
 // What the integration tests make requests of, for the unit tests too.
 #[cfg(all(test, feature = "http"))]

@@ -100,12 +100,6 @@ const OTHER_ANSWERS: &[(&str, u16, &str)] = &[
     ),
     ("trace-seconds1", 501, "no execution trace exists"),
     ("trace-busy", 501, "no execution trace exists"),
-    ("goroutineleak", 501, "it needs a garbage collector"),
-    (
-        "goroutineleak-seconds1",
-        501,
-        "it needs a garbage collector",
-    ),
 ];
 
 /// Headers that differ on every answer: name, reason.

@@ -6,6 +6,7 @@
 //! | [`previews::keep_slice`] | ten bytes that keep a whole picture alive | inuse_space |
 //! | [`tickers::start`] | a timer that nobody stops | inuse_space, further down |
 //! | [`requests::render`] | nothing: healthy churn | alloc_space only |
+//! | [`backend::start`], with `--stuck-tasks N` | tasks that wait for replies that never come | goroutine |
 //!
 //! ```sh
 //! cargo run --release --example leaky_service
@@ -14,6 +15,7 @@
 //!
 //! It can be left running: the leaks stop at a cap, the traffic goes on.
 
+mod backend;
 mod cache;
 mod leak_cap;
 mod load;
@@ -51,13 +53,17 @@ fn run(options: &Options) -> Result<(), String> {
     debug_pprof::watch(options.watch).map_err(|e| e.to_string())?;
     let addr = options.profiler.as_str();
     let profiler = debug_pprof::serve(addr).map_err(|e| format!("no profiler on {addr:?}: {e}"))?;
+    if options.stuck_tasks > 0 {
+        backend::start(options.stuck_tasks)
+            .map_err(|e| format!("cannot start the backend: {e}"))?;
+    }
     let service = Arc::new(Service::new(LeakCap::new(options.leak_bytes)));
     let addr = service::start(&service).map_err(|e| format!("cannot start the service: {e}"))?;
     load::start(addr).map_err(|e| format!("cannot start the load generator: {e}"))?;
 
     let started = Instant::now();
     let mut screen = Screen::new();
-    screen.welcome(addr, profiler);
+    screen.welcome(addr, profiler, options.stuck_tasks);
     while options
         .run_for
         .is_none_or(|limit| started.elapsed() < limit)

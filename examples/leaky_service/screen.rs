@@ -27,7 +27,7 @@ impl Screen {
         }
     }
 
-    pub(crate) fn welcome(&mut self, service: SocketAddr, profiler: SocketAddr) {
+    pub(crate) fn welcome(&mut self, service: SocketAddr, profiler: SocketAddr, stuck_tasks: u64) {
         let url = format!("http://{profiler}/debug/pprof");
         let (bold, plain) = if self.is_terminal {
             ("\x1b[1m", "\x1b[0m")
@@ -56,6 +56,15 @@ impl Screen {
 
 "
         ));
+        if stuck_tasks > 0 {
+            self.print(&format!(
+                "\
+{bold}Where are {stuck_tasks} tasks stuck?{plain}
+  curl {url}/goroutine?debug=1 | head
+
+"
+            ));
+        }
     }
 
     pub(crate) fn progress(&mut self, cap: &LeakCap, requests: u64) {

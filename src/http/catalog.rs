@@ -62,17 +62,16 @@ pub(super) const CATALOG: &[Entry] = &[
     },
     Entry {
         name: "goroutine",
-        description: "Stack traces of all current threads, each asked by a signal; those that cannot answer are listed with what they \
-                      do and why. Use debug=2 as a query parameter to export each with its name, state and age.",
+        description: "Stack traces of all current threads, each asked by a signal, and of all tracked tasks, each where it waits; those \
+                      that cannot answer are listed with what they do and why. Use debug=2 as a query parameter to export each with its name, state and age.",
         content: Content::Stacks(StackSource::Goroutine),
     },
     Entry {
         name: "goroutineleak",
-        description: "Stack traces of all leaked goroutines",
-        content: Content::Absent(
-            "goroutineleak needs a garbage collector, and a Rust process has none; \
-             take it out of the scraper's configuration",
-        ),
+        description: "Stack traces of tracked tasks that wait and that nothing can wake any more: no clone of their waker is left. \
+                      min_age=10m lists those too that have not been polled for as long. Use debug=2 as a query \
+                      parameter to export each with its name, state and age.",
+        content: Content::Stacks(StackSource::GoroutineLeak),
     },
     Entry {
         name: "heap",

@@ -1,6 +1,7 @@
 //! Profiles that are counts by stack: a snapshot, its text form, or the growth over some seconds.
 
 use super::delta;
+use super::duration;
 use super::form::Form;
 use super::limits::RouteLimits;
 use super::profiles::Asked;
@@ -14,6 +15,8 @@ use crate::profile::{self, Pieces, StackProfile};
 pub(super) enum StackSource {
     /// What runs.
     Goroutine,
+    /// Tasks that wait in vain.
+    GoroutineLeak,
     /// The threads, by what started them.
     ThreadCreate,
     /// The program's own.
@@ -60,9 +63,10 @@ pub(super) fn answer(
     })
 }
 
-fn collect(source: StackSource, _query: Query<'_>) -> Result<StackProfile, Response> {
+fn collect(source: StackSource, query: Query<'_>) -> Result<StackProfile, Response> {
     Ok(match source {
         StackSource::Goroutine => profile::goroutines(),
+        StackSource::GoroutineLeak => profile::leaked_tasks(duration::wanted(query, "min_age")?),
         StackSource::ThreadCreate => profile::thread_creations(),
         StackSource::Custom(registered) => registered.stacks(),
         StackSource::Contention(_) => {
@@ -76,6 +80,9 @@ fn text(source: StackSource, query: Query<'_>) -> Result<Pieces, Response> {
     match source {
         StackSource::Contention(text) => Ok(Pieces::of(text.as_bytes())),
         StackSource::Goroutine if query.integer("debug") >= 2 => Ok(profile::goroutine_dump()),
+        StackSource::GoroutineLeak if query.integer("debug") >= 2 => {
+            Ok(profile::leak_dump(duration::wanted(query, "min_age")?))
+        }
         _ => Ok(collect(source, query)?.to_text()),
     }
 }

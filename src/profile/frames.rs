@@ -12,6 +12,8 @@ use super::sites::Site;
 use super::symbolizer;
 use super::symbols::Resolved;
 use super::types;
+#[cfg(feature = "http")]
+use super::waits;
 
 /// A frame that stands for something other than code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -178,6 +180,20 @@ impl Frames {
         start
             .flatten()
             .map_or(0, |start| call.saturating_sub(start))
+    }
+
+    /// Of each function in a stack, or each address without a name, whether it is how a task waits or allocates.
+    #[cfg(feature = "http")]
+    pub(super) fn are_waits<'s>(&'s self, stack: &'s [Site]) -> impl Iterator<Item = bool> + 's {
+        stack.iter().flat_map(|site| {
+            let lines = self.resolved.lines(*site);
+            let unnamed = lines.is_empty().then(|| self.is_hidden(*site));
+            let is_wait = |line: &Line| {
+                let function = self.resolved.names().function(line);
+                self.is_runtime(line) || function.is_some_and(|function| waits::is_wait(&function))
+            };
+            lines.iter().map(is_wait).chain(unnamed)
+        })
     }
 
     fn is_runtime(&self, line: &Line) -> bool {

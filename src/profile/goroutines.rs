@@ -7,13 +7,15 @@ use std::time::Duration;
 use super::pieces::Pieces;
 use super::stack_names::NamedFrame;
 use super::stacks::StackProfile;
+use super::task_estimates;
+use super::tasks;
 use super::thread_starts::is_start;
 use super::unwind_tables;
 use crate::labels;
 use crate::record::Suspended;
 use crate::signal::{self, ThreadStack};
 
-/// Every thread, by stack and name.
+/// Every thread and every task, by stack and name.
 pub(crate) fn goroutines() -> StackProfile {
     let _own = Suspended::new();
     let mut profile = StackProfile::count("goroutine");
@@ -21,6 +23,8 @@ pub(crate) fn goroutines() -> StackProfile {
         let labels = labels_of(&thread);
         profile.add(&thread.frames, thread.is_truncated, [1, 0], &labels);
     }
+    tasks::add_tasks(&mut profile);
+    task_estimates::add_estimates(&mut profile);
     profile
 }
 
@@ -51,7 +55,7 @@ fn labels_of(thread: &ThreadStack) -> Vec<(&str, &str)> {
     labels
 }
 
-/// Each thread with its name, state, age and stack, as Go's `debug=2` has goroutines.
+/// Each thread and each task with its name, state, age and stack, as Go's `debug=2` has goroutines.
 pub(crate) fn goroutine_dump() -> Pieces {
     let _own = Suspended::new();
     let threads = threads();
@@ -74,6 +78,7 @@ pub(crate) fn goroutine_dump() -> Pieces {
         write_block(&mut block, thread, frames.map_or(&[], Vec::as_slice));
         pieces.add(block.as_bytes());
     }
+    tasks::write_tasks(&mut pieces);
     pieces
 }
 
@@ -88,6 +93,11 @@ fn write_block(out: &mut String, thread: &ThreadStack, frames: &[NamedFrame]) {
     if let Some(reason) = &thread.missing {
         let _ = writeln!(out, "\tstack unavailable: {reason}");
     }
+    write_frames(out, frames);
+    write_truncated(out, thread.is_truncated);
+}
+
+pub(super) fn write_frames(out: &mut String, frames: &[NamedFrame]) {
     for frame in frames {
         let place = match frame.place.as_str() {
             "" => "?:0",
@@ -99,7 +109,10 @@ fn write_block(out: &mut String, thread: &ThreadStack, frames: &[NamedFrame]) {
             frame.function, frame.offset
         );
     }
-    if thread.is_truncated {
+}
+
+pub(super) fn write_truncated(out: &mut String, is_truncated: bool) {
+    if is_truncated {
         out.push_str("...additional frames elided...\n");
     }
 }

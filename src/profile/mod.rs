@@ -59,11 +59,17 @@ mod symbol_cache;
 mod symbolizer;
 mod symbols;
 mod tables;
+#[cfg(feature = "http")]
+mod task_estimates;
+#[cfg(feature = "http")]
+mod tasks;
 mod text;
 #[cfg(feature = "http")]
 mod thread_starts;
 mod types;
 mod unwind_tables;
+#[cfg(feature = "http")]
+mod waits;
 
 use std::io::Write;
 
@@ -97,6 +103,8 @@ pub(crate) use self::reread::{Unreadable, reread};
 pub(crate) use self::stack_names::{NamedFrame, stack_names};
 pub(crate) use self::stacks::StackProfile;
 pub(crate) use self::status::Status;
+#[cfg(feature = "http")]
+pub(crate) use self::tasks::{leak_dump, leaked_tasks};
 pub(crate) use self::unwind_tables::refresh as refresh_unwind_tables;
 
 /// What this room remembers between profiles.

@@ -51,6 +51,11 @@ impl Pieces {
         pieces
     }
 
+    #[cfg(feature = "http")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.0.iter().map(PageVec::as_slice)
     }

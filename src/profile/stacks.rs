@@ -18,6 +18,7 @@ use super::sites::Site;
 use super::stack_names::{NamedFrame, named_frames};
 use super::tables::{Form, Tables};
 use super::text;
+use super::waits;
 use crate::pages::PageVec;
 use crate::record::{self, Suspended};
 use crate::stack::{ModuleMark, ReturnAddress};
@@ -420,9 +421,14 @@ impl StackProfile {
             let _ = write!(out, "{} @", entry.values[0]);
             let stack: Vec<Site> = Site::of_stack(self.frames_of(entry), &mappings).collect();
             let labels: Vec<_> = self.labels_of(entry).collect();
-            text::stack_rows(
+            let hidden = match is_task(&labels) {
+                true => waits::waiting(frames.are_waits(&stack)),
+                false => 0,
+            };
+            text::stack_rows_from(
                 &mut out,
                 &stack,
+                hidden,
                 entry.is_truncated,
                 &labels,
                 &frames,
@@ -484,7 +490,7 @@ impl Fold {
 }
 
 /// A stack without so many frames on the leaf side, and with the mark that is in force behind them.
-fn without_leaves(stack: &[ReturnAddress], leaves: usize) -> Vec<ReturnAddress> {
+pub(super) fn without_leaves(stack: &[ReturnAddress], leaves: usize) -> Vec<ReturnAddress> {
     let (mut mark, mut passed) = (None, 0);
     for (nth, word) in stack.iter().enumerate() {
         if ModuleMark::of_word(*word).is_some() {
@@ -497,6 +503,11 @@ fn without_leaves(stack: &[ReturnAddress], leaves: usize) -> Vec<ReturnAddress> 
         }
     }
     Vec::new()
+}
+
+/// Whether an entry counts tasks: of how they wait its text says nothing.
+fn is_task(labels: &[(&str, &str)]) -> bool {
+    labels.iter().any(|(key, _)| *key == "task")
 }
 
 /// Labels in one text, by key, as they are compared and kept.

@@ -146,6 +146,19 @@ pub(super) fn stack_rows(
     frames: &Frames,
     mappings: &Mappings,
 ) {
+    stack_rows_from(out, stack, 0, is_truncated, labels, frames, mappings);
+}
+
+/// The same without the first so many names.
+pub(super) fn stack_rows_from(
+    out: &mut String,
+    stack: &[Site],
+    hidden_rows: usize,
+    is_truncated: bool,
+    labels: &[(&str, &str)],
+    frames: &Frames,
+    mappings: &Mappings,
+) {
     if stack.is_empty() {
         return pseudo(out, Pseudo::NoStack, labels);
     }
@@ -159,7 +172,8 @@ pub(super) fn stack_rows(
         .iter()
         .flat_map(|site| rows(*site, frames, mappings))
         .collect();
-    align(out, &rows);
+    let hidden = hidden_rows.min(rows.len());
+    align(out, rows.get(hidden..).unwrap_or_default());
     if is_truncated {
         let _ = writeln!(
             out,

@@ -43,6 +43,12 @@ impl Birth {
 }
 
 impl Now {
+    /// Since the machine's start.
+    #[cfg(feature = "http")]
+    pub(crate) fn nanos(self) -> u64 {
+        self.0
+    }
+
     /// None if the system has no such clock.
     ///
     /// The coarse clock is the time of the last timer interrupt, at most 10 ms ago: 3 ns to read. The fine one takes 20, because

@@ -41,7 +41,8 @@ use core::time::Duration;
 use crate::limits::Limits;
 use crate::stack::{self, Delta, OwnFrame, Stack, loader_lock};
 
-use self::birth::{Birth, Now};
+use self::birth::Birth;
+pub(crate) use self::birth::Now;
 pub(crate) use self::buckets::Bucket;
 use self::buckets::{Buckets, Key};
 pub(crate) use self::busy::Busy;
@@ -303,8 +304,12 @@ fn count_sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, stack: 
 /// The calling thread's stack, outside malloc, without the frames that `own_frame` covers: as deep as those of samples. Not
 /// for signal handlers.
 pub(crate) fn stack_here(own_frame: OwnFrame) -> Stack {
+    stack_here_of(own_frame, limits().depth)
+}
+
+/// `stack_here` of so many words from the leaf at most.
+pub(crate) fn stack_here_of(own_frame: OwnFrame, depth: usize) -> Stack {
     let mut stack = Stack::new();
-    let depth = limits().depth;
     Thread::with(|thread| {
         // `backtrace` does not allocate, and if it did, that were none of the program's.
         if let Some(busy) = Busy::enter(thread) {
@@ -485,6 +490,12 @@ pub(crate) fn delta() -> &'static Delta {
 /// A number of this process that no fork child of it has, nor any of its ancestors. It is never 0.
 pub(crate) fn process() -> u64 {
     RECORD.seeds.identity()
+}
+
+/// The same without a system call, where the kernel wipes a page in fork children: since 4.14. Elsewhere it is 1 everywhere.
+#[cfg(feature = "http")]
+pub(crate) fn generation() -> u64 {
+    RECORD.seeds.process()
 }
 
 /// All buckets there are.

@@ -109,8 +109,9 @@ impl Seeds {
         mix(self.process(), number) | 1
     }
 
-    /// A number above 0 that differs between a process and its fork children.
-    fn process(&self) -> u64 {
+    /// A number above 0 that differs between a process and its fork children, where the kernel knows pages that are wiped in
+    /// these. No system call.
+    pub(super) fn process(&self) -> u64 {
         let mut page = self.page.load(Ordering::Acquire);
         if page.is_null() {
             page = wiped_on_fork().unwrap_or(NO_PAGE);

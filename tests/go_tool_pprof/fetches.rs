@@ -18,6 +18,7 @@ fn every_profile_is_valid_and_opens() {
         ("heap", Kind::Heap),
         ("allocs", Kind::Allocs),
         ("goroutine", Kind::Goroutine),
+        ("goroutineleak", Kind::GoroutineLeak),
         ("threadcreate", Kind::ThreadCreate),
         ("profile?seconds=1", Kind::Cpu),
         ("block", Kind::Block),
@@ -46,6 +47,50 @@ fn every_profile_is_valid_and_opens() {
         assert!(raw.total("inuse_space") > 0);
     }
     service.profile("heap?gc=1", Expect::new(Kind::Heap));
+}
+
+#[test]
+fn stuck_tasks_are_first_and_at_their_await() {
+    let config = Config {
+        stuck_tasks: 2000,
+        ..Config::new(Build::Debug, 512 << 10, 1)
+    };
+    let service = LeakyService::start(&config);
+    let (_, profile) = service.profile("goroutine", Expect::new(Kind::Goroutine));
+    let through = |function| profile.through(function, "goroutine");
+    assert_eq!(through("::wait_for_reply::{{closure}}"), 2000);
+    assert_eq!(through("::accept_requests"), 2000);
+    let tree = pprof(&[
+        "-top",
+        "-cum",
+        "-lines",
+        "-focus=request",
+        &service.url("goroutine"),
+    ]);
+    let row = tree
+        .lines()
+        .find(|line| line.contains("wait_for_reply") && line.contains("backend.rs:"));
+    assert!(row.is_some_and(|row| row.contains(" 2000 ")), "{tree}");
+    let tags = pprof(&["-tags", &service.url("goroutine")]);
+    assert!(tags.contains("task:") && tags.contains("request"), "{tags}");
+
+    // For people: the first block names the line at once.
+    let text = service.get("goroutine?debug=1").text();
+    let first: Vec<&str> = text.lines().take(4).collect();
+    assert!(
+        first[0].starts_with("goroutine profile: total 20"),
+        "{text}"
+    );
+    assert!(first[1].starts_with("2000 @ 0x"), "{text}");
+    assert_eq!(first[2], "# labels: {\"task\":\"request\"}", "{text}");
+    assert!(
+        first[3].contains("leaky_service::backend::wait_for_reply::{{closure}}"),
+        "{text}"
+    );
+    let source = include_str!("../../examples/leaky_service/backend.rs");
+    let line = source.lines().position(|line| line.contains("reply.await"));
+    let line = format!("backend.rs:{}", line.expect("it waits") + 1);
+    assert!(first[3].ends_with(&line), "{line}: {text}");
 }
 
 #[test]

@@ -41,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) rate: u32,
     pub(crate) leak_mb: u32,
     pub(crate) token_file: Option<PathBuf>,
+    pub(crate) stuck_tasks: u32,
 }
 
 impl Config {
@@ -50,6 +51,7 @@ impl Config {
             rate,
             leak_mb,
             token_file: None,
+            stuck_tasks: 0,
         }
     }
 
@@ -76,6 +78,7 @@ impl LeakyService {
         command
             .args(["--seconds", SECONDS_AT_MOST])
             .args(["--leak-mb", &config.leak_mb.to_string()])
+            .args(["--stuck-tasks", &config.stuck_tasks.to_string()])
             .env("DEBUG_PPROF_ADDR", "127.0.0.1:0")
             .env("DEBUG_PPROF_RATE", config.rate.to_string())
             .env_remove("DEBUG_PPROF_TOKEN_FILE");

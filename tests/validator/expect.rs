@@ -8,6 +8,7 @@ pub(crate) enum Kind {
     Leaks,
     Allocs,
     Goroutine,
+    GoroutineLeak,
     ThreadCreate,
     Block,
     Mutex,
@@ -34,6 +35,7 @@ impl Kind {
             "leaks" => Kind::Leaks,
             "allocs" => Kind::Allocs,
             "goroutine" => Kind::Goroutine,
+            "goroutineleak" => Kind::GoroutineLeak,
             "threadcreate" => Kind::ThreadCreate,
             "block" => Kind::Block,
             "mutex" => Kind::Mutex,
@@ -58,6 +60,7 @@ impl Kind {
                 ("old_space", "bytes"),
             ],
             Kind::Goroutine => &[("goroutine", "count")],
+            Kind::GoroutineLeak => &[("goroutineleak", "count")],
             Kind::ThreadCreate => &[("threadcreate", "count")],
             Kind::Block | Kind::Mutex => &[("contentions", "count"), ("delay", "nanoseconds")],
             Kind::Cpu => &[("samples", "count"), ("cpu", "nanoseconds")],
@@ -69,9 +72,12 @@ impl Kind {
         match self {
             Kind::Heap | Kind::PeakHeap | Kind::Leaks | Kind::Allocs => ("space", "bytes"),
             Kind::Cpu => ("cpu", "nanoseconds"),
-            Kind::Goroutine | Kind::ThreadCreate | Kind::Block | Kind::Mutex | Kind::Own(_) => {
-                self.sample_types()[0]
-            }
+            Kind::Goroutine
+            | Kind::GoroutineLeak
+            | Kind::ThreadCreate
+            | Kind::Block
+            | Kind::Mutex
+            | Kind::Own(_) => self.sample_types()[0],
         }
     }
 
@@ -85,7 +91,10 @@ impl Kind {
 
     /// Whether it counts what is there, and not what has happened.
     pub(crate) fn is_of_what_exists(self) -> bool {
-        matches!(self, Kind::Goroutine | Kind::ThreadCreate)
+        matches!(
+            self,
+            Kind::Goroutine | Kind::GoroutineLeak | Kind::ThreadCreate
+        )
     }
 
     pub(crate) fn is_memory(self) -> bool {

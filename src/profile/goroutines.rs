@@ -45,12 +45,15 @@ fn threads() -> Vec<ThreadStack> {
 
 /// What tells a thread from others with its stack. Without a stack, what it does and why that is all.
 fn labels_of(thread: &ThreadStack) -> Vec<(&str, &str)> {
-    let mut labels: Vec<(&str, &str)> = labels::of(thread.labels).collect();
+    let mut labels = Vec::new();
     if !thread.name.is_empty() {
-        labels.push(("thread", &thread.name));
+        labels.push(("thread", thread.name.as_str()));
     }
     if let Some(reason) = &thread.missing {
         labels.extend([("state", thread.doing.as_str()), ("missing", reason)]);
+    }
+    for (key, value) in labels::of(thread.labels) {
+        labels.push((key, value));
     }
     labels
 }

@@ -513,7 +513,9 @@ fn is_task(labels: &[(&str, &str)]) -> bool {
 /// Labels in one text, by key, as they are compared and kept.
 fn joined(labels: &[(&str, &str)]) -> String {
     let mut labels = labels.to_vec();
-    labels.sort_unstable();
+    // A sample with two labels of one key is broken for some readers: the first is the profiler's own.
+    labels.sort_by_key(|(key, _)| *key);
+    labels.dedup_by_key(|(key, _)| *key);
     let parts = labels.iter().flat_map(|(key, value)| [key, value]);
     parts.fold(String::new(), |mut text, part| {
         // What ends a part is in none.

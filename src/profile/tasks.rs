@@ -10,6 +10,7 @@ use super::pieces::Pieces;
 use super::stack_names::NamedFrame;
 use super::stacks::StackProfile;
 use super::waits;
+use crate::labels;
 use crate::record::Suspended;
 use crate::task::{self, Snapshot, State, TaskView};
 
@@ -37,16 +38,19 @@ fn add<'a>(
     for (task, leak) in tasks {
         let state = task.missing.map(|missing| (task.state, missing));
         *counts
-            .entry((task.place, task.name, state, leak))
+            .entry((task.place, task.name, task.labels, state, leak))
             .or_insert(0) += 1;
     }
-    for ((place, name, state, leak), count) in counts {
+    for ((place, name, own, state, leak), count) in counts {
         let (frames, is_truncated) = snapshot.frames(place);
         let mut labels = vec![("task", name)];
         labels.extend(state.into_iter().flat_map(|(state, missing): (State, _)| {
             [("state", state.name()), ("missing", missing)]
         }));
         labels.extend(leak.map(|leak| ("leak", leak)));
+        for (key, value) in labels::of(own) {
+            labels.push((key, value));
+        }
         profile.add(&frames, is_truncated, [count, 0], &labels);
     }
 }
@@ -207,9 +211,13 @@ fn write_head(out: &mut String, task: &TaskView<'_>) {
         true => ", no waker left",
         false => "",
     };
+    let labels = match task.labels.is_none() {
+        true => String::new(),
+        false => format!(" {{{}}}", task.labels),
+    };
     let _ = writeln!(
         out,
-        "task {} {:?} [{}{idle}{lost}]:",
+        "task {} {:?} [{}{idle}{lost}]{labels}:",
         task.id,
         task.name,
         task.state.name()

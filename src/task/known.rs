@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
 use super::MAX_NAME;
 use super::wake::Handle;
 use crate::fork_lock::ForkLock;
-use crate::record::{self, Now};
+use crate::record::{self, LabelSet, Now};
 use crate::stack::{ModuleMark, OwnFrame, ReturnAddress};
 
 /// One tracked future. All but `current` is written by one poll after the other, unless it says otherwise.
@@ -18,6 +18,8 @@ pub(super) struct Task {
     /// By `record::generation`: a fork child has a copy of the tasks of its parent, which nobody polls there.
     pub(super) process: u64,
     pub(super) name: Option<Cow<'static, str>>,
+    /// Those in force where it was tracked.
+    pub(super) labels: LabelSet,
     pub(super) site: Site,
     /// By the coarse clock, in nanoseconds.
     pub(super) tracked: u64,
@@ -98,6 +100,7 @@ impl Task {
             id,
             process: record::generation(),
             name: name.map(cut),
+            labels: record::labels(),
             site: Site::here(own_frame),
             tracked: now(),
             last_poll: AtomicU64::new(0),

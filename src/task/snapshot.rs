@@ -8,7 +8,7 @@ use super::TASKS;
 use super::known::{Answer, Site, Task, now};
 use super::round::PATIENCE_FOR_OTHERS;
 use super::stacks::AwaitStack;
-use crate::record::{self, Suspended};
+use crate::record::{self, LabelSet, Suspended};
 use crate::stack::ReturnAddress;
 
 /// The tasks of this process, in the order they were tracked.
@@ -44,6 +44,7 @@ pub(crate) struct Place {
 pub(crate) struct TaskView<'a> {
     pub(crate) id: u64,
     pub(crate) name: &'a str,
+    pub(crate) labels: LabelSet,
     pub(crate) state: State,
     pub(crate) place: Place,
     /// Why the place is that of `track` alone.
@@ -119,6 +120,7 @@ impl Snapshot {
         TaskView {
             id: task.id,
             name: task.name.as_deref().unwrap_or(UNNAMED),
+            labels: task.labels,
             state: match at {
                 _ if is_running => State::Running,
                 _ if last_poll == 0 => State::NotPolled,

@@ -50,13 +50,14 @@ async fn stuck() {
     .await;
 }
 
+type Boxed = Pin<Box<dyn Future<Output = ()>>>;
+
 #[test]
 fn a_million_tasks_are_no_storm() {
     let count = if is_long() { 1_000_000 } else { 30_000 };
-    let mut tasks: Vec<(Pin<Box<dyn Future<Output = ()>>>, Waker)> = (0..count)
+    let mut tasks: Vec<(Boxed, Waker)> = (0..count)
         .map(|nth| {
-            let task: Pin<Box<dyn Future<Output = ()>>> =
-                Box::pin(task::track_named("stuck", stuck()));
+            let task: Boxed = Box::pin(task::track_named("stuck", stuck()));
             (task, Waker::from(Arc::new(Queued(nth))))
         })
         .collect();

@@ -34,7 +34,7 @@ const WATCHDOG: Duration = Duration::from_secs(60);
 
 fn goroutines(debug: u32) -> String {
     let start = Instant::now();
-    let answer = respond(&Request::get(&format!(
+    let answer = respond(&Request::get(format!(
         "/debug/pprof/goroutine?debug={debug}"
     )));
     assert_eq!(answer.status, 200, "{}", answer.text());

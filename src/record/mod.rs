@@ -303,11 +303,13 @@ fn count_sample(busy: &Busy<'_>, block: usize, size: usize, rate: usize, stack: 
 
 /// The calling thread's stack, outside malloc, without the frames that `own_frame` covers: as deep as those of samples. Not
 /// for signal handlers.
+#[cfg(feature = "http")]
 pub(crate) fn stack_here(own_frame: OwnFrame) -> Stack {
     stack_here_of(own_frame, limits().depth)
 }
 
 /// `stack_here` of so many words from the leaf at most.
+#[cfg(feature = "http")]
 pub(crate) fn stack_here_of(own_frame: OwnFrame, depth: usize) -> Stack {
     let mut stack = Stack::new();
     Thread::with(|thread| {

@@ -200,7 +200,9 @@ impl Site {
 }
 
 fn cut(name: Cow<'static, str>) -> Cow<'static, str> {
-    let end = name.floor_char_boundary(MAX_NAME);
+    let most = name.len().min(MAX_NAME);
+    let end = (0..=most).rev().find(|end| name.is_char_boundary(*end));
+    let end = end.unwrap_or(0);
     match name {
         _ if end == name.len() => name,
         Cow::Borrowed(name) => Cow::Borrowed(name.get(..end).unwrap_or_default()),
@@ -215,4 +217,36 @@ fn cut(name: Cow<'static, str>) -> Cow<'static, str> {
 #[inline]
 pub(super) fn now() -> u64 {
     Now::read().map_or(1, Now::nanos).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_cut_between_characters() {
+        for (name, expected) in [
+            ("short".to_owned(), "short".to_owned()),
+            ("a".repeat(MAX_NAME), "a".repeat(MAX_NAME)),
+            ("a".repeat(MAX_NAME + 1), "a".repeat(MAX_NAME)),
+            ("é".repeat(MAX_NAME), "é".repeat(MAX_NAME / 2)),
+            ("€".repeat(MAX_NAME), "€".repeat(MAX_NAME / 3)),
+        ] {
+            assert_eq!(cut(name.into()), expected);
+        }
+    }
+
+    #[test]
+    fn an_answer_is_what_was_written() {
+        for answer in [
+            Answer::None,
+            Answer::NoWaker,
+            Answer::NoRoom,
+            Answer::At(0),
+            Answer::At(32_767),
+        ] {
+            assert_eq!(Answer::of_word(answer.word()), answer);
+            assert_eq!(Answer::of_word(answer.word() | Answer::UNSETTLED), answer);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use debug_pprof::{ProfiledAllocator, mem_stats};
 
@@ -16,6 +16,7 @@ const MIB: u64 = 1 << 20;
 fn glibc_says_what_it_holds() {
     // SAFETY: looks a name up.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"mallinfo2".as_ptr()) };
+    let asked = Instant::now();
     let Some((name, before)) = mem_stats().allocator else {
         assert!(found.is_null(), "glibc since 2.33 has mallinfo2");
         return;
@@ -24,9 +25,9 @@ fn glibc_says_what_it_holds() {
     let small: Vec<Box<[u8; 1000]>> = (0..40_000).map(|_| Box::new([1; 1000])).collect();
     let large = black_box(vec![1_u8; 100 << 20]);
     let in_use = |view: debug_pprof::stats::AllocatorView| view.in_use.expect("known");
-    // The answer is kept for a second.
+    // The answer is kept for a second, which a busy machine may take for as much as this.
     let (_, kept) = mem_stats().allocator.expect("known");
-    assert_eq!(kept, before);
+    assert!(kept == before || asked.elapsed() >= Duration::from_secs(1));
     sleep(Duration::from_millis(1100));
     let (_, full) = mem_stats().allocator.expect("known");
     let grown = in_use(full) - in_use(before);

@@ -1,5 +1,6 @@
-//! `/leaks` of a service with one slow leak, a cache that grows and is full then, and churn as fast as the machine can: the
-//! leak is first, the cache is not there once it is full, churn never is; and the table says what a person needs.
+//! `/leaks` of a service with one slow leak, a cache that grows and is full then, one that replaces what it has when it is
+//! full, and churn as fast as the machine can: the leak is first, caches are not there once they are full, churn never is;
+//! and the table says what a person needs.
 //!
 //! 300 times as fast as life: a period is 200 ms, the leak 1 MB a period. The default rate is kept, and so the number of
 //! samples is life's: two of the leak's objects a period. A steady leak is missed in one of some thousand looks, so it is
@@ -29,11 +30,15 @@ const PERIOD: Duration = Duration::from_millis(200);
 const WATCHDOG: Duration = Duration::from_secs(60);
 
 const BLOCK: usize = 8 << 10;
+/// Of each of the caches, and in how many periods it is full.
+const CACHE_BYTES: usize = 64 << 20;
+const PERIODS: u32 = 8;
 
 type Blocks = Mutex<Vec<Vec<u8>>>;
 
 static SESSIONS: Blocks = Mutex::new(Vec::new());
 static CACHE: Blocks = Mutex::new(Vec::new());
+static ANSWERS: Blocks = Mutex::new(Vec::new());
 static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Ends the load, when a check fails too: the scope waits for it.
@@ -55,6 +60,21 @@ fn keep_session() {
 fn remember_page() {
     let page = black_box(vec![2; BLOCK]);
     CACHE.lock().expect("no panic").push(page);
+}
+
+/// For the whole time; what is replaced has been there for as long as chance has it.
+#[inline(never)]
+fn replace_answer() {
+    static RANDOM: Mutex<u64> = Mutex::new(7);
+    let answer = black_box(vec![3; BLOCK]);
+    let mut answers = ANSWERS.lock().expect("no panic");
+    if answers.len() < CACHE_BYTES / BLOCK {
+        return answers.push(answer);
+    }
+    let mut random = RANDOM.lock().expect("no panic");
+    *random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+    let nth = (*random >> 33) as usize % answers.len();
+    answers[nth] = answer;
 }
 
 #[inline(never)]
@@ -114,8 +134,9 @@ fn http_leaks_are_first_under_churn() {
         let _stop = StopAtEnd;
         let begun = Instant::now();
         scope.spawn(|| pace(1 << 20, u32::MAX, keep_session));
-        // 64 MB in 8 periods.
-        let cache = scope.spawn(|| pace(8 << 20, 8, remember_page));
+        let pace_of_cache = CACHE_BYTES / PERIODS as usize;
+        scope.spawn(move || pace(pace_of_cache, u32::MAX, replace_answer));
+        let cache = scope.spawn(move || pace(pace_of_cache, PERIODS, remember_page));
         scope.spawn(|| {
             while !STOP.load(Ordering::Relaxed) {
                 answer_request();
@@ -123,12 +144,14 @@ fn http_leaks_are_first_under_churn() {
         });
         cache.join().expect("no panic");
         let full = Instant::now();
-        let mut found = 0;
+        let (mut found, mut looks) = (0, 0);
         // A busy machine fills it slowly. Its growth shows in windows up to twice as long as that took, and its end once it is
         // longer ago than what is young there and an eighth of the rest: 0.24 of the window. On an idle one that is 8 periods.
         let believed = (full - begun) / 2 + 4 * PERIOD;
-        // Found ten times in a row with nothing else.
-        while found < 10 {
+        // As much as comes goes only in a last half that began when it was full.
+        let believed_to_replace = (full - begun) + 4 * PERIOD;
+        // Found ten times in a row with nothing else, of late too.
+        while found < 10 || looks < 10 {
             assert!(
                 full.elapsed() < WATCHDOG,
                 "{}",
@@ -144,6 +167,11 @@ fn http_leaks_are_first_under_churn() {
             if full_for > believed {
                 let cache = bytes(&profile, "remember_page");
                 assert_eq!(cache, 0, "full for {full_for:?} after {:?}", full - begun);
+            }
+            if full_for > believed_to_replace {
+                let cache = bytes(&profile, "replace_answer");
+                assert_eq!(cache, 0, "full for {full_for:?} after {:?}", full - begun);
+                looks += 1;
             }
         }
         let profile = leaks(addr);

@@ -11,6 +11,7 @@ mod example_binary;
 mod go_pprof;
 mod http_client;
 
+use std::cell::RefCell;
 use std::ffi::CStr;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -35,6 +36,8 @@ const WATCHDOG: Duration = Duration::from_secs(60);
 struct Service {
     child: Child,
     lines: Receiver<String>,
+    /// Heard so far: lines of its two streams come in any order.
+    heard: RefCell<Vec<String>>,
 }
 
 impl Service {
@@ -59,17 +62,23 @@ impl Service {
                 }
             });
         }
-        Service { child, lines }
+        Service {
+            child,
+            lines,
+            heard: RefCell::new(Vec::new()),
+        }
     }
 
     #[track_caller]
     fn wait_for(&self, text: &str) -> String {
-        let mut said = Vec::new();
+        let mut heard = self.heard.borrow_mut();
         loop {
+            if let Some(line) = heard.iter().find(|line| line.contains(text)) {
+                return line.clone();
+            }
             match self.lines.recv_timeout(WATCHDOG) {
-                Ok(line) if line.contains(text) => return line,
-                Ok(line) => said.push(line),
-                Err(_) => panic!("it never said {text:?}: {said:#?}"),
+                Ok(line) => heard.push(line),
+                Err(_) => panic!("it never said {text:?}: {heard:#?}"),
             }
         }
     }

@@ -78,7 +78,7 @@ fn storm() {
     let seconds = if is_long() { 60 } else { 3 };
     let start = Instant::now();
     let mut asked = 0;
-    while start.elapsed() < Duration::from_secs(seconds) {
+    while start.elapsed() < Duration::from_secs(seconds) || asked < 2 {
         let text = goroutines();
         assert_eq!(text.matches("\"stays\"").count(), 1, "{text}");
         child_lists_its_thread();
@@ -91,7 +91,7 @@ fn storm() {
         .map(|maker| maker.join().expect("no panic"))
         .sum();
     println!("asked {asked} times and as many children, {made} threads meanwhile");
-    assert!(made > 100 && asked > 1);
+    assert!(made > 100);
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET /debug/pprof/goroutine", "200", Body::Profile),
     route("GET /debug/pprof/goroutine?debug=2", "200", Body::Text),
     route("GET /debug/pprof/threadcreate", "200", Body::Profile),
-    route("GET /debug/pprof/profile", "501", Body::Text),
+    route("GET /debug/pprof/profile?hz=0", "400", Body::Text),
     route("GET /debug/pprof/no-such-profile", "404", Body::Text),
 ];
 

@@ -62,7 +62,15 @@ impl Leak {
 struct Window {
     length: Duration,
     young: Duration,
-    /// In use when it began, by bucket.
+    /// When it began, and its middle: which of the snapshots.
+    begin: usize,
+    middle: usize,
+}
+
+/// What was in use some time ago.
+struct Snapshot {
+    age: Duration,
+    /// By bucket.
     inuse: PageVec<u64>,
 }
 
@@ -103,27 +111,36 @@ pub(super) fn find(since: Option<Duration>) -> Result<Leaks, Error> {
         .filter_map(|length| history.ring.at_least(*length, now))
         .collect();
     begins.dedup_by_key(|moment| moment.taken);
-    let mut windows: Vec<Window> = Vec::new();
+    let middle = |begin: &Moment| history.ring.at_least(age(*begin) / 2, now);
+    let mut wanted: Vec<Moment> = begins.iter().filter_map(middle).collect();
+    wanted.extend(&begins);
+    let mut snapshots: Vec<Snapshot> = Vec::new();
     let is_read = history
         .ring
         .for_each(addresses.as_slice(), |moment, counts| {
-            if begins.iter().any(|begin| begin.taken == moment.taken) {
-                let length = age(moment);
-                let (least, most) = (period * YOUNG.0, period * YOUNG.1);
-                if let Some(inuse) = PageVec::try_collect(counts.iter().map(|counts| counts.inuse))
-                {
-                    windows.push(Window {
-                        length,
-                        young: (length / 8).clamp(least, most),
-                        inuse,
-                    });
-                }
+            if wanted.iter().any(|wanted| wanted.taken == moment.taken)
+                && let Some(inuse) = PageVec::try_collect(counts.iter().map(|counts| counts.inuse))
+            {
+                let age = age(moment);
+                snapshots.push(Snapshot { age, inuse });
             }
             true
         });
     if !is_read {
         return Err(Error::NoMemory);
     }
+    let snapshot = |moment: Moment| snapshots.iter().position(|one| one.age == age(moment));
+    let (least, most) = (period * YOUNG.0, period * YOUNG.1);
+    let window = |begin: &Moment| {
+        let length = age(*begin);
+        Some(Window {
+            length,
+            young: (length / 8).clamp(least, most),
+            begin: snapshot(*begin)?,
+            middle: snapshot(middle(begin)?)?,
+        })
+    };
+    let mut windows: Vec<Window> = begins.iter().filter_map(window).collect();
     windows.sort_by_key(|window| std::cmp::Reverse(window.length));
     let mut rest = stacks.as_slice();
     // Where the leaks' buckets are, for a look at what they were earlier.
@@ -133,7 +150,7 @@ pub(super) fn find(since: Option<Duration>) -> Result<Leaks, Error> {
         let (stack, others) = rest.split_at(count);
         rest = others;
         found.stacks += 1;
-        match judge(stack, &windows, buckets, live.as_slice()) {
+        match judge(stack, (&windows, &snapshots), buckets, live.as_slice()) {
             Judged::Leaks(leak) => {
                 leaking.push((leak, stack.iter().map(|(_, nth)| *nth).collect()));
             }
@@ -224,7 +241,7 @@ enum Judged {
 
 fn judge(
     stack: &[(u64, u32)],
-    windows: &[Window],
+    (windows, snapshots): (&[Window], &[Snapshot]),
     buckets: &[&'static Bucket],
     live: &[(u32, Duration)],
 ) -> Judged {
@@ -235,6 +252,11 @@ fn judge(
     };
     let mut judged = Judged::Balance;
     for window in windows {
+        let (Some(begin), Some(middle)) =
+            (snapshots.get(window.begin), snapshots.get(window.middle))
+        else {
+            continue;
+        };
         let (mut seen, mut largest) = (Vec::new(), (0.0, None));
         let (mut old, mut inuse, mut objects) = (0.0, 0.0, 0.0);
         let mut oldest = Duration::ZERO;
@@ -242,11 +264,12 @@ fn judge(
             let Some(bucket) = buckets.get(*nth as usize) else {
                 continue;
             };
-            let before = window.inuse.as_slice().get(*nth as usize);
+            let was = |then: &Snapshot| then.inuse.as_slice().get(*nth as usize).copied();
             let (of_objects, of_bytes) = weight(bucket);
             let mut one = Seen {
                 weight: of_bytes,
-                before: before.copied().unwrap_or(0),
+                before: was(begin).unwrap_or(0),
+                middle: was(middle).unwrap_or(0),
                 ..Seen::default()
             };
             let span = (window.length - window.young).as_secs_f64();
@@ -257,6 +280,11 @@ fn judge(
                     continue;
                 }
                 old += one.weight;
+                if *age >= middle.age {
+                    one.stayed_since_middle += 1;
+                } else {
+                    one.late += 1;
+                }
                 if *age >= window.length {
                     one.stayed += 1;
                     continue;

@@ -83,19 +83,19 @@ impl Ring {
         Some(unsafe { place.as_ref() })
     }
 
-    /// In a handler: has `write` put a stack into the next place, if there is one.
-    pub(super) fn put(&self, profile: usize, weight: u32, write: impl FnOnce(&mut Stack)) {
+    /// In a handler: has `write` put a stack into the next place. False if there is none.
+    pub(super) fn put(&self, profile: usize, weight: u32, write: impl FnOnce(&mut Stack)) -> bool {
         loop {
             let nth = self.tail.load(Ordering::Relaxed);
             let Some(place) = self.place(nth) else {
-                return;
+                return false;
             };
             let writers = nth / PLACES * 2;
             // Acquire pairs with the Release in `drain`: what was read there has been read.
             let turn = place.turn.load(Ordering::Acquire);
             if turn < writers {
                 self.dropped.fetch_add(u64::from(weight), Ordering::Relaxed);
-                return;
+                return false;
             }
             // Otherwise another writer was faster.
             let is_own = turn == writers
@@ -118,7 +118,7 @@ impl Ring {
                 write(&mut written.stack);
                 // Pairs with the Acquire in `drain`.
                 place.turn.store(writers + 1, Ordering::Release);
-                return;
+                return true;
             }
         }
     }
@@ -163,8 +163,6 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
-
     use super::*;
 
     fn drained(ring: &Ring, profile: usize) -> Vec<(usize, u32)> {
@@ -175,8 +173,8 @@ mod tests {
         all
     }
 
-    fn put(ring: &Ring, profile: usize, address: usize, weight: u32) {
-        ring.put(profile, weight, |stack| *stack = Stack::of(&[address]));
+    fn put(ring: &Ring, profile: usize, address: usize, weight: u32) -> bool {
+        ring.put(profile, weight, |stack| *stack = Stack::of(&[address]))
     }
 
     #[test]
@@ -221,39 +219,40 @@ mod tests {
     }
 
     #[test]
-    fn each_tick_of_many_threads_comes_out_once_or_is_counted() {
+    fn each_tick_of_many_threads_comes_out_once_and_in_its_threads_order() {
         static RING: Ring = Ring::new();
-        const EACH: usize = 20_000;
+        const THREADS: usize = 3;
+        const EACH: usize = 5_000;
         assert!(RING.make());
-        let done = AtomicBool::new(false);
-        let mut sums = [0_u64; 3];
-        std::thread::scope(|scope| {
-            let writers: Vec<_> = (0..3)
-                .map(|thread| {
-                    scope.spawn(move || {
-                        for _ in 0..EACH {
-                            put(&RING, 1, 0x1000 + thread, 1);
-                        }
-                    })
-                })
-                .collect();
-            let reader = scope.spawn(|| {
-                let mut sums = [0_u64; 3];
-                loop {
-                    let was_done = done.load(Ordering::Acquire);
-                    RING.drain(1, &mut |tick| sums[tick.frames[0].0 - 0x1000] += 1);
-                    if was_done {
-                        return sums;
+        let refused: u64 = std::thread::scope(|scope| {
+            let write = |thread: usize| {
+                let mut refused = 0;
+                for nth in 0..EACH {
+                    while !put(&RING, 1, 0x1000 + nth * THREADS + thread, 1) {
+                        refused += 1;
+                        // Of a reader that has failed; some minutes of waiting.
+                        assert!(refused < 100_000_000);
+                        std::thread::yield_now();
                     }
                 }
-            });
-            for writer in writers {
-                writer.join().unwrap();
+                refused
+            };
+            let writers: Vec<_> = (0..THREADS)
+                .map(|thread| scope.spawn(move || write(thread)))
+                .collect();
+            let mut next = [0; THREADS];
+            while next != [EACH; THREADS] {
+                RING.drain(1, &mut |tick| {
+                    let number = tick.frames[0].0 - 0x1000;
+                    assert_eq!(number / THREADS, next[number % THREADS]);
+                    next[number % THREADS] += 1;
+                });
+                std::thread::yield_now();
             }
-            done.store(true, Ordering::Release);
-            sums = reader.join().unwrap();
+            let writers = writers.into_iter();
+            writers.map(|writer| writer.join().unwrap()).sum()
         });
-        assert_eq!(sums.iter().sum::<u64>() + RING.dropped(), 3 * EACH as u64);
-        assert!(sums.iter().all(|sum| *sum > 0), "{sums:?}");
+        assert_eq!(RING.dropped(), refused);
+        assert_eq!(drained(&RING, 1), []);
     }
 }

@@ -131,6 +131,8 @@ class Flame {
       const letters = Math.floor((right - left - 9) / letter);
       if (merged || letters < 3) return;
       let text = tree.short(node);
+      // The end of a path says more than its beginning.
+      for (let at; text.length > letters && (at = text.indexOf("::")) >= 0 && text[at + 2] !== "{";) text = text.slice(at + 2);
       if (text.length > letters) text = text.slice(0, letters - 1) + "…";
       context.fillStyle = this.found && colours.found === this.fill(node) ? colours["found-text"] : colours.text;
       context.fillText(text, left + 5, y + ROW / 2);

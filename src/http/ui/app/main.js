@@ -230,7 +230,7 @@ function bases() {
   const since = chosen.kind === "memory" || chosen.kind === "leaks" ? ["10m", "1h", "6h", "24h"].map((age) => [`since=${age}`, `over the last ${age.replace("m", " min").replace("h", " h")}`]) : [];
   const marks = $("base").value.startsWith("since=") ? ask.marks : ask.marksOf(address());
   options($("base"), [["", chosen.kind === "leaks" ? "over any time" : "not shown"], ...marks.map((mark) => [mark.id, `since ${clock(mark.time)}`]), ...since]);
-  $("mark").hidden = chosen.kind === "interval";
+  $("mark").hidden = $("base-field").hidden = chosen.kind === "interval";
 }
 
 function choose(name) {

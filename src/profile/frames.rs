@@ -12,7 +12,6 @@ use super::sites::Site;
 use super::symbolizer;
 use super::symbols::Resolved;
 use super::types;
-#[cfg(feature = "http")]
 use super::waits;
 
 /// A frame that stands for something other than code.
@@ -183,7 +182,6 @@ impl Frames {
     }
 
     /// Of each function in a stack, or each address without a name, whether it is how a task waits or allocates.
-    #[cfg(feature = "http")]
     pub(super) fn are_waits<'s>(&'s self, stack: &'s [Site]) -> impl Iterator<Item = bool> + 's {
         stack.iter().flat_map(|site| {
             let lines = self.resolved.lines(*site);

@@ -58,7 +58,6 @@ impl<T: Copy> Interned<T> {
     }
 
     /// In the order they came.
-    #[cfg(feature = "http")]
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.entries.as_slice().iter()
     }

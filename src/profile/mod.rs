@@ -68,7 +68,6 @@ mod text;
 mod thread_starts;
 mod types;
 mod unwind_tables;
-#[cfg(feature = "http")]
 mod waits;
 
 use std::io::Write;

@@ -21,7 +21,9 @@ use super::text;
 use super::waits;
 use crate::pages::PageVec;
 use crate::record::{self, Suspended};
-use crate::stack::{ModuleMark, ReturnAddress};
+#[cfg(feature = "http")]
+use crate::stack::ModuleMark;
+use crate::stack::ReturnAddress;
 
 /// Counts by stack and labels.
 #[derive(Debug, Clone)]
@@ -181,6 +183,7 @@ impl StackProfile {
         self.notes.push(note);
     }
 
+    #[cfg(feature = "http")]
     /// Says how long it was counted.
     pub(crate) fn set_duration(&mut self, duration: Duration) {
         self.duration = Some(duration);
@@ -214,6 +217,7 @@ impl StackProfile {
         grown
     }
 
+    #[cfg(feature = "http")]
     /// The same of the root part of each stack, from the thread's start to the first frame that is not among those that
     /// `is_start` knows; the whole stack if there is no such frame. Of a truncated stack that part is not known.
     pub(super) fn thread_starts(&self, is_start: fn(&Frames, &Mappings, Site) -> bool) -> Self {
@@ -271,6 +275,7 @@ impl StackProfile {
         }
     }
 
+    #[cfg(feature = "http")]
     /// The names of the values of its samples, in their order.
     pub(crate) fn sample_types(&self) -> Vec<&str> {
         let types = self.sample_types.iter();
@@ -489,6 +494,7 @@ impl Fold {
     }
 }
 
+#[cfg(feature = "http")]
 /// A stack without so many frames on the leaf side, and with the mark that is in force behind them.
 pub(super) fn without_leaves(stack: &[ReturnAddress], leaves: usize) -> Vec<ReturnAddress> {
     let (mut mark, mut passed) = (None, 0);
@@ -572,6 +578,7 @@ mod tests {
         );
     }
 
+    #[cfg(feature = "http")]
     #[test]
     fn a_mark_stays_in_force_when_leaves_are_cut() {
         let (mark, other) = (1 << 63 | 5, 1 << 63 | 6);

@@ -210,14 +210,25 @@ fn tasks_that_nobody_can_wake_are_in_goroutineleak() {
         waits_for_a_registry(Arc::clone(&registry)),
     ));
     registry.lock().unwrap().clear();
-    let waker = Waker::from(Arc::new(Nobody(AtomicBool::new(false))));
-    assert!(
-        woken
-            .as_mut()
-            .poll(&mut Context::from_waker(&waker))
-            .is_pending()
-    );
-    registry.lock().unwrap().drain(..).for_each(Waker::wake);
+    let nobody = Arc::new(Nobody(AtomicBool::new(false)));
+    let waker = Waker::from(Arc::clone(&nobody));
+    let mut poll = || {
+        let outcome = woken.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(outcome.is_pending());
+    };
+    poll();
+    // It answers where it waits, and then what it waits for comes.
+    thread::scope(|scope| {
+        let asks = scope.spawn(|| get("/debug/pprof/goroutineleak?debug=1").text());
+        while !nobody.0.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+        poll();
+        let text = asks.join().expect("an answer");
+        assert!(block(&text, "woken").is_none(), "{text}");
+    });
+    let wakers = std::mem::take(&mut *registry.lock().unwrap());
+    wakers.into_iter().for_each(Waker::wake);
     let text = get("/debug/pprof/goroutineleak?debug=1").text();
     assert!(block(&text, "woken").is_none(), "{text}");
 

@@ -12,7 +12,7 @@ mod http_client;
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
@@ -111,6 +111,24 @@ fn tasks_that_nobody_can_wake_are_in_goroutineleak() {
         senders.push(sender);
         tokio::spawn(task::track_named("healthy", waits_for_a_reply(reply)));
     }
+    // Who has waited for long when it is asked for the first time is old, though it is polled to answer.
+    static POLLS: AtomicUsize = AtomicUsize::new(0);
+    let (sender, mut reply) = oneshot::channel::<()>();
+    senders.push(sender);
+    let waited = poll_fn(move |cx: &mut Context<'_>| {
+        POLLS.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut reply).poll(cx).map(drop)
+    });
+    tokio::spawn(task::track_named("waited", waited));
+    while POLLS.load(Ordering::Relaxed) == 0 {
+        thread::yield_now();
+    }
+    thread::sleep(Duration::from_millis(1100));
+    let text = get("/debug/pprof/goroutineleak?debug=1&min_age=1s").text();
+    assert!(POLLS.load(Ordering::Relaxed) > 1, "it was not asked");
+    assert!(block(&text, "waited").is_some(), "{text}");
+    assert!(block(&text, "busy").is_none(), "{text}");
+
     let start = Instant::now();
     while get("/debug/pprof/goroutine?debug=1")
         .text()
@@ -192,14 +210,25 @@ fn tasks_that_nobody_can_wake_are_in_goroutineleak() {
         waits_for_a_registry(Arc::clone(&registry)),
     ));
     registry.lock().unwrap().clear();
-    let waker = Waker::from(Arc::new(Nobody(AtomicBool::new(false))));
-    assert!(
-        woken
-            .as_mut()
-            .poll(&mut Context::from_waker(&waker))
-            .is_pending()
-    );
-    registry.lock().unwrap().drain(..).for_each(Waker::wake);
+    let nobody = Arc::new(Nobody(AtomicBool::new(false)));
+    let waker = Waker::from(Arc::clone(&nobody));
+    let mut poll = || {
+        let outcome = woken.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(outcome.is_pending());
+    };
+    poll();
+    // It answers where it waits, and then what it waits for comes.
+    thread::scope(|scope| {
+        let asks = scope.spawn(|| get("/debug/pprof/goroutineleak?debug=1").text());
+        while !nobody.0.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+        poll();
+        let text = asks.join().expect("an answer");
+        assert!(block(&text, "woken").is_none(), "{text}");
+    });
+    let wakers = std::mem::take(&mut *registry.lock().unwrap());
+    wakers.into_iter().for_each(Waker::wake);
     let text = get("/debug/pprof/goroutineleak?debug=1").text();
     assert!(block(&text, "woken").is_none(), "{text}");
 

@@ -41,6 +41,11 @@ fn add<'a>(
             .entry((task.place, task.name, task.labels, state, leak))
             .or_insert(0) += 1;
     }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    // Entries that are alike but for their labels stand in the same order each time.
+    counts.sort_by_key(|((_, name, own, state, leak), _)| {
+        (*name, *own, state.map(|(_, missing)| missing), *leak)
+    });
     for ((place, name, own, state, leak), count) in counts {
         let (frames, is_truncated) = snapshot.frames(place);
         let mut labels = vec![("task", name)];

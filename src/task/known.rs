@@ -157,7 +157,7 @@ impl Task {
     }
 
     /// Whether nobody is left who could wake it: it waits, no clone of its waker is left, and none was used since it was
-    /// polled last.
+    /// polled last. A poll that begins while it is woken may hide that; so this holds for a task that has answered since.
     pub(super) fn is_lost(&self) -> bool {
         // Acquire pairs with the Release of the drop of a clone, so that what it was used for is seen.
         let clones = self.wakers.load(Ordering::Acquire);

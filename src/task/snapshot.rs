@@ -133,7 +133,8 @@ impl Snapshot {
             },
             missing,
             idle: Duration::from_nanos(self.now.saturating_sub(last_poll.max(task.tracked))),
-            is_lost,
+            // Of one that has not answered it is not certain: see there.
+            is_lost: is_lost && is_known,
         }
     }
 

@@ -44,10 +44,9 @@ impl Handle {
     }
 
     fn wake(&self) {
-        self.inner.wake_by_ref();
-        // Behind it: a poll that is due to this one clears it again. Release pairs with nothing: the clone that is dropped
-        // next brings it along.
+        // Before, so that the poll which this leads to clears it again.
         self.task.is_woken.store(true, Ordering::Relaxed);
+        self.inner.wake_by_ref();
     }
 }
 

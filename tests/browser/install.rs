@@ -35,9 +35,16 @@ fn install() -> Result<(), String> {
         return Err(std::io::Error::last_os_error().to_string());
     }
     let packages = ["chromium", "chromium-driver", "fonts-dejavu-core"];
+    let install = ["install", "-y", "--no-install-recommends"];
+    let install = install.into_iter().chain(packages);
+    // The list of packages may be missing, or too old.
+    apt_get(install.clone())
+        .or_else(|_| apt_get(["update"].into_iter()).and_then(|()| apt_get(install)))
+}
+
+fn apt_get<'a>(arguments: impl Iterator<Item = &'a str>) -> Result<(), String> {
     let output = Command::new("apt-get")
-        .args(["install", "-y", "--no-install-recommends"])
-        .args(packages)
+        .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .output()
         .map_err(|error| error.to_string())?;

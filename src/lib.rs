@@ -22,6 +22,7 @@
 //! | [`http::respond`] | serve them from one's own router |
 //! | [`HeapProfile`] | take, compare and write profiles without HTTP; of what is old, or by [`AgeClass`] |
 //! | [`labels`] | say which tenant, route or job an allocation is for |
+//! | [`task`] | futures that are tracked: at which `.await` each of them waits |
 //! | [`Profile`] | count what is alive of one's own things, by the stack that made it |
 //! | [`watch`], [`WatchOptions`] | watch the process over time: growth, leaks, the peak |
 //! | [`sample_rate`], [`set_sample_rate`] | the rate, at any time |
@@ -56,6 +57,8 @@
 //! | `http` | yes | the endpoint; adds `httparse` |
 //! | `symbolize` | yes | names in profiles; without it all are `binary+0xoffset` |
 //! | `jemalloc`, `mimalloc` | no | the allocator's own view of its memory in [`stats`]; each adds the `-sys` crate of that allocator |
+//! | `tokio`, `tower` | no | [`task`] for tokio's own `spawn`, and a layer of tower's |
+//! | `metrics`, `prometheus-client` | no | the metrics in a registry of one's own |
 //! | `tiny_http` | no | an adapter in `http::tiny_http` for services that run tiny_http 0.12 |
 //!
 //! [`http::Server`]: crate::http::Server

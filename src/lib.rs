@@ -73,6 +73,7 @@ compile_error!(
 
 mod allocator;
 mod custom;
+mod cut;
 mod elementary;
 mod error;
 mod fork_lock;

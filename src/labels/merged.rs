@@ -1,5 +1,7 @@
 //! The labels of one scope: those that were in force and those that are added, by the rules of the room.
 
+use crate::cut::cut;
+
 /// Labels in one set. With as many again a scope's room on the stack would be 1 KiB.
 pub const MAX_LABELS: usize = 16;
 /// Bytes of a key. It is a constant of the program's, so a longer one is a mistake, and is not cut: two that begin alike
@@ -49,7 +51,7 @@ impl<'a> Merged<'a> {
             self.refused += 1;
             return;
         }
-        let kept = cut(value);
+        let kept = cut(value, MAX_VALUE_BYTES);
         self.cut += u64::from(kept.len() < value.len());
         let place = self
             .as_slice()
@@ -99,16 +101,6 @@ impl<'a> Merged<'a> {
 
 fn is_allowed(key: &str) -> bool {
     !key.is_empty() && key.len() <= MAX_KEY_BYTES && !is_taken(key)
-}
-
-/// The longest part of `value` that is no longer than a value may be.
-fn cut(value: &str) -> &str {
-    // `str::floor_char_boundary` is younger than the oldest Rust that this crate is for.
-    let mut end = value.len().min(MAX_VALUE_BYTES);
-    while !value.is_char_boundary(end) {
-        end -= 1;
-    }
-    value.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]

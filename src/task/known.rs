@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
 
 use super::MAX_NAME;
 use super::wake::Handle;
+use crate::cut::cut;
 use crate::fork_lock::ForkLock;
 use crate::record::{self, LabelSet, Now};
 use crate::stack::{ModuleMark, OwnFrame, ReturnAddress};
@@ -99,7 +100,7 @@ impl Task {
         Self {
             id,
             process: record::generation(),
-            name: name.map(cut),
+            name: name.map(shortened),
             labels: record::labels(),
             site: Site::here(own_frame),
             tracked: now(),
@@ -199,10 +200,8 @@ impl Site {
     }
 }
 
-fn cut(name: Cow<'static, str>) -> Cow<'static, str> {
-    let most = name.len().min(MAX_NAME);
-    let end = (0..=most).rev().find(|end| name.is_char_boundary(*end));
-    let end = end.unwrap_or(0);
+fn shortened(name: Cow<'static, str>) -> Cow<'static, str> {
+    let end = cut(&name, MAX_NAME).len();
     match name {
         _ if end == name.len() => name,
         Cow::Borrowed(name) => Cow::Borrowed(name.get(..end).unwrap_or_default()),
@@ -232,7 +231,7 @@ mod tests {
             ("é".repeat(MAX_NAME), "é".repeat(MAX_NAME / 2)),
             ("€".repeat(MAX_NAME), "€".repeat(MAX_NAME / 3)),
         ] {
-            assert_eq!(cut(name.into()), expected);
+            assert_eq!(shortened(name.into()), expected);
         }
     }
 

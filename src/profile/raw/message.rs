@@ -74,16 +74,6 @@ impl Message {
     }
 }
 
-/// The longest part of `text` that is no longer than a text may be.
-pub(super) fn cut(text: &str) -> &str {
-    // `str::floor_char_boundary` is younger than the oldest Rust that this crate is for.
-    let mut end = text.len().min(TEXT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::super::proto;
@@ -106,13 +96,5 @@ mod tests {
         message.number(4, u64::MAX);
         let read = proto::Label::decode(message.as_slice()).unwrap();
         assert_eq!((read.key, read.num, read.num_unit), (300, 0, -1));
-    }
-
-    #[test]
-    fn long_texts_are_cut_between_characters() {
-        let text = "é".repeat(TEXT);
-        assert_eq!(cut(&text).len(), TEXT);
-        assert_eq!(cut(&format!("x{text}")).len(), TEXT - 1);
-        assert_eq!(cut("short"), "short");
     }
 }

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use self::gzip::Gzip;
 use self::label_ids::LabelIds;
 use self::location_ids::LocationIds;
-use self::message::{Message, cut};
+use self::message::{Message, TEXT};
 use super::all_mappings;
 use super::frames::{Frames, Pseudo};
 use super::heap::{HeapRecord, HeapValues, Summary};
@@ -25,6 +25,7 @@ use super::pprof::{SAMPLE_TYPES, nanos_since_epoch};
 use super::profiler_stats::ProfilerStats;
 use super::sites::Site;
 use super::symbols::Resolved;
+use crate::cut::cut;
 use crate::error::Error;
 use crate::labels;
 use crate::limits::Limits;
@@ -364,7 +365,7 @@ impl Writer<'_> {
     /// The index of a string, which is written each time: there are few.
     fn string(&mut self, text: &str) -> io::Result<u64> {
         let mut message = Message::new();
-        message.bytes(field::STRING_TABLE, cut(text).as_bytes());
+        message.bytes(field::STRING_TABLE, cut(text, TEXT).as_bytes());
         self.put(&message)?;
         self.strings += 1;
         Ok(self.strings - 1)

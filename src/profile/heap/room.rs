@@ -33,8 +33,9 @@ pub(super) fn room_for_a_profile(ages: Ages) -> usize {
 }
 
 /// Bytes for one unit's tables of the debug information, of common sizes, and for the stack of the thread that reads
-/// them. More would refuse profiles to small processes under a limit.
-const ROOM_FOR_NAMES: usize = 8 << 20;
+/// them. 12 were too few for a debug build of this crate's own tests, and 20 enough. More would refuse profiles to small processes
+/// under a limit.
+const ROOM_FOR_NAMES: usize = 24 << 20;
 
 /// Bytes for a copy of the unwind data and for the tables that another thread makes of it meanwhile: the program's and
 /// its libraries', of common sizes.

@@ -18,7 +18,7 @@ fn answers_are_the_same() {
         }
     });
     for (method, target) in [
-        ("GET", "/debug/pprof/"),
+        ("GET", "/debug/pprof/cmdline"),
         ("GET", "/debug/pprof/block?debug=1"),
         ("GET", "/debug/pprof/heap?seconds=x"),
         ("GET", "/debug/pprof/nope"),

@@ -14,6 +14,7 @@ use std::mem;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
+use std::time::Duration;
 
 use debug_pprof::{HeapProfile, ProfiledAllocator, exact_counts, set_sample_rate};
 
@@ -93,9 +94,18 @@ fn difference() -> [i64; 4] {
     [0, 1, 2, 3].map(|nth| counted[nth].wrapping_sub(expected[nth]) as i64)
 }
 
+/// The two counts are read one after the other, and the harness has a thread of its own that may free something between
+/// them. What was lost for good differs as often as it is looked.
 #[track_caller]
 fn check(stage: &str) {
-    assert_eq!(difference(), [0; 4], "{stage}");
+    let settled = (0..100).any(|_| {
+        let is_equal = difference() == [0; 4];
+        if !is_equal {
+            thread::sleep(Duration::from_millis(5));
+        }
+        is_equal
+    });
+    assert!(settled, "{stage}: {:?}", difference());
 }
 
 static BEFORE_MAIN: AtomicUsize = AtomicUsize::new(0);
@@ -305,6 +315,8 @@ fn everything_is_counted_exactly() {
         child_process::succeeds(TEST, "life");
         return;
     };
+    // Until the harness's own thread waits for this one: a child is forked with what it was about to count.
+    thread::sleep(Duration::from_millis(200));
     check("from before main on");
     threads(10_000);
     check("10 000 threads");

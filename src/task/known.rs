@@ -16,8 +16,6 @@ use crate::stack::{ModuleMark, OwnFrame, ReturnAddress};
 pub(super) struct Task {
     /// From 1 on, in the order they were tracked.
     pub(super) id: u64,
-    /// By `record::generation`: a fork child has a copy of the tasks of its parent, which nobody polls there.
-    pub(super) process: u64,
     pub(super) name: Option<Cow<'static, str>>,
     /// Those in force where it was tracked.
     pub(super) labels: LabelSet,
@@ -99,7 +97,6 @@ impl Task {
     pub(super) fn new(id: u64, name: Option<Cow<'static, str>>, own_frame: OwnFrame) -> Self {
         Self {
             id,
-            process: record::generation(),
             name: name.map(shortened),
             labels: record::labels(),
             site: Site::here(own_frame),

@@ -1,11 +1,13 @@
 //! Which tasks there are: in shards, so that threads that track at the same time seldom meet.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::MAX_TASKS;
 use super::known::Task;
-use crate::fork_lock::ForkLock;
+use crate::fork_lock::{ForkLock, Held};
+use crate::record;
 
 /// Halved, twice as many threads meet; doubled, an empty registry takes 3 KiB more.
 const SHARDS: usize = 64;
@@ -27,10 +29,44 @@ struct Shard {
     slots: ForkLock<Slots, true>,
     /// Of the slots that are used, for who counts without the lock.
     len: AtomicUsize,
+    /// Whose tasks these are, by `record::generation`; 0 before the first. Written under the lock.
+    process: AtomicU64,
+}
+
+impl Shard {
+    const fn new() -> Self {
+        Self {
+            slots: ForkLock::new(Slots::new(), Slots::new),
+            len: AtomicUsize::new(0),
+            process: AtomicU64::new(0),
+        }
+    }
+
+    /// The slots, without those of a parent: a fork child has a copy of its tasks, which nobody polls, and they would take up
+    /// its room.
+    fn lock(&self) -> Held<'_, Slots, true> {
+        let mut slots = self.slots.lock_soon();
+        let process = record::generation();
+        if self.process.load(Ordering::Relaxed) != process {
+            // Not dropped: with a task may go the last reference to a waker, which is the program's code.
+            mem::forget(mem::take(&mut *slots));
+            self.len.store(0, Ordering::Relaxed);
+            // Release pairs with the Acquire in `len`.
+            self.process.store(process, Ordering::Release);
+        }
+        slots
+    }
+
+    fn len(&self) -> usize {
+        match self.process.load(Ordering::Acquire) == record::generation() {
+            true => self.len.load(Ordering::Relaxed),
+            false => 0,
+        }
+    }
 }
 
 /// Tasks by number; a list of the numbers that are free.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Slots {
     tasks: Vec<Option<Arc<Task>>>,
     free: Vec<u32>,
@@ -52,12 +88,7 @@ pub(super) struct Place(u32);
 impl Registry {
     pub(super) const fn new() -> Self {
         Self {
-            shards: [const {
-                Shard {
-                    slots: ForkLock::new(Slots::new(), Slots::new),
-                    len: AtomicUsize::new(0),
-                }
-            }; SHARDS],
+            shards: [const { Shard::new() }; SHARDS],
             id: AtomicU64::new(0),
             untracked: AtomicU64::new(0),
             round: AtomicU32::new(0),
@@ -83,10 +114,10 @@ impl Registry {
 
     fn try_add(&self, task: &Arc<Task>) -> Option<Place> {
         let shard = self.shard(task.id)?;
-        if shard.len.load(Ordering::Relaxed) >= MAX_TASKS / SHARDS {
+        if shard.len() >= MAX_TASKS / SHARDS {
             return None;
         }
-        let mut slots = shard.slots.lock_soon();
+        let mut slots = shard.lock();
         let slots = &mut *slots;
         let nth = match slots.free.pop() {
             Some(nth) => nth,
@@ -105,8 +136,8 @@ impl Registry {
         let Some(shard) = self.shard(task.id) else {
             return;
         };
-        let mut slots = shard.slots.lock_soon();
-        // In a fork child the slots may have been made anew.
+        let mut slots = shard.lock();
+        // In a fork child the slots have been made anew.
         let mut slot = slots.tasks.get_mut(nth as usize);
         let is_there = |slot: &&mut Option<Arc<Task>>| {
             let there = slot.as_ref();
@@ -122,12 +153,12 @@ impl Registry {
     }
 
     /// Those of this process, in the order they were tracked.
-    pub(super) fn all(&self, process: u64) -> Vec<Arc<Task>> {
+    pub(super) fn all(&self) -> Vec<Arc<Task>> {
         let mut all = Vec::with_capacity(self.len());
         for shard in &self.shards {
-            let slots = shard.slots.lock_soon();
+            let slots = shard.lock();
             let tasks = slots.tasks.iter().flatten();
-            all.extend(tasks.filter(|task| task.process == process).cloned());
+            all.extend(tasks.cloned());
         }
         all.sort_unstable_by_key(|task| task.id);
         all
@@ -135,7 +166,7 @@ impl Registry {
 
     pub(super) fn len(&self) -> usize {
         let lens = self.shards.iter();
-        lens.map(|shard| shard.len.load(Ordering::Relaxed)).sum()
+        lens.map(Shard::len).sum()
     }
 
     pub(super) fn untracked(&self) -> u64 {

@@ -8,7 +8,7 @@ use super::TASKS;
 use super::known::{Answer, Site, Task, now};
 use super::round::PATIENCE_FOR_OTHERS;
 use super::stacks::AwaitStack;
-use crate::record::{self, LabelSet, Suspended};
+use crate::record::{LabelSet, Suspended};
 use crate::stack::ReturnAddress;
 
 /// The tasks of this process, in the order they were tracked.
@@ -74,7 +74,7 @@ impl Snapshot {
     /// since the last time need not be asked. Not for signal handlers.
     pub(crate) fn take() -> Self {
         let _own = Suspended::new();
-        let tasks = TASKS.registry.all(record::generation());
+        let tasks = TASKS.registry.all();
         let rounds = match tasks.as_slice() {
             [] => None,
             _ => TASKS.rounds.lock_within(PATIENCE_FOR_OTHERS),

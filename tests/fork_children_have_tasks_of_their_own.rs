@@ -124,7 +124,7 @@ fn parents(count: usize) -> Vec<Boxed> {
 
 #[test]
 fn fork_children_have_tasks_of_their_own() {
-    let forks = if is_long() { 200 } else { 15 };
+    let forks = if is_long() { 200 } else { 8 };
     let mut tasks = parents(1_000);
     let stop = AtomicBool::new(false);
     let bad = thread::scope(|scope| {

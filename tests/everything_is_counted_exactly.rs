@@ -14,7 +14,6 @@ use std::mem;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Duration;
 
 use debug_pprof::{HeapProfile, ProfiledAllocator, exact_counts, set_sample_rate};
 
@@ -94,18 +93,9 @@ fn difference() -> [i64; 4] {
     [0, 1, 2, 3].map(|nth| counted[nth].wrapping_sub(expected[nth]) as i64)
 }
 
-/// The two counts are read one after the other, and the harness has a thread of its own that may free something between
-/// them. What was lost for good differs as often as it is looked.
 #[track_caller]
 fn check(stage: &str) {
-    let settled = (0..100).any(|_| {
-        let is_equal = difference() == [0; 4];
-        if !is_equal {
-            thread::sleep(Duration::from_millis(5));
-        }
-        is_equal
-    });
-    assert!(settled, "{stage}: {:?}", difference());
+    assert_eq!(difference(), [0; 4], "{stage}");
 }
 
 static BEFORE_MAIN: AtomicUsize = AtomicUsize::new(0);
@@ -132,12 +122,16 @@ fn churn(seed: usize) {
     black_box(kept);
 }
 
-/// Short-lived threads, no two hundred at a time alive.
+/// Short-lived threads, no two hundred at a time alive. Joined one by one: a scope ends when their work is done, and threads
+/// that are at their end still free what they had.
 fn threads(many: usize) {
     for batch in 0..many / 100 {
         thread::scope(|scope| {
-            for nth in 0..100 {
-                scope.spawn(move || churn(batch + nth));
+            let batch: Vec<_> = (0..100)
+                .map(|nth| scope.spawn(move || churn(batch + nth)))
+                .collect();
+            for thread in batch {
+                thread.join().expect("ends well");
             }
         });
     }
@@ -315,8 +309,6 @@ fn everything_is_counted_exactly() {
         child_process::succeeds(TEST, "life");
         return;
     };
-    // Until the harness's own thread waits for this one: a child is forked with what it was about to count.
-    thread::sleep(Duration::from_millis(200));
     check("from before main on");
     threads(10_000);
     check("10 000 threads");

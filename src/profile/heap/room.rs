@@ -2,6 +2,7 @@
 
 use super::HeapRecord;
 use crate::profile::ages::{Ages, CENSUS_BYTES};
+use crate::profile::symbolizer;
 use crate::record;
 
 /// What taking and writing a profile takes at most, about. Collections end the process when they cannot grow, and a
@@ -27,15 +28,10 @@ pub(super) fn room_for_a_profile(ages: Ages) -> usize {
     } else {
         0
     };
-    [written, tables, census, ROOM_FOR_NAMES]
+    [written, tables, census, symbolizer::ROOM]
         .into_iter()
         .fold(records, usize::saturating_add)
 }
-
-/// Bytes for one unit's tables of the debug information, of common sizes, and for the stack of the thread that reads
-/// them. 12 were too few for a debug build of this crate's own tests, and 20 enough. More would refuse profiles to small processes
-/// under a limit.
-const ROOM_FOR_NAMES: usize = 24 << 20;
 
 /// Bytes for a copy of the unwind data and for the tables that another thread makes of it meanwhile: the program's and
 /// its libraries', of common sizes.

@@ -7,6 +7,9 @@ use std::os::fd::AsRawFd;
 use std::ptr;
 use std::slice;
 
+use super::ROOM;
+use crate::pages;
+
 /// Bytes unmapped at one time. The kernel may hold the lock of the address space meanwhile, and a thread that maps
 /// memory waits for it: 4 MiB are about 20 µs.
 const UNMAPPED_AT_ONCE: usize = 4 << 20;
@@ -44,10 +47,13 @@ impl MemoryMap {
         }
         // SAFETY: a new mapping at a place that the kernel chooses touches nothing that exists.
         let start = unsafe { libc::mmap(ptr::null_mut(), len, protection, flags, file, 0) };
-        (start != libc::MAP_FAILED).then_some(Self {
+        let map = (start != libc::MAP_FAILED).then_some(Self {
             start: start.cast(),
             len,
-        })
+        })?;
+        // A file may be larger than what was asked for before the profile was begun, and near a limit on address space take the
+        // last of it: then what it is read with would end the process. Without it its names are absent, and looked for again.
+        pages::has_room(ROOM).then_some(map)
     }
 
     pub(super) fn bytes(&self) -> &[u8] {

@@ -51,6 +51,10 @@ use super::types::Said;
 
 pub(super) use self::headroom::headroom;
 
+/// Bytes for one unit's tables of the debug information, of common sizes, and for the stack of the thread that reads
+/// them. More would refuse profiles to small processes under a limit.
+pub(super) const ROOM: usize = 8 << 20;
+
 /// A source position, as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {

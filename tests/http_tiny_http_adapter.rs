@@ -8,6 +8,18 @@ use std::net::SocketAddr;
 use debug_pprof::http::{MAX_BODY_BYTES, Request};
 use http_client::{CLOSE, ask, exchange, respond};
 
+/// What of an answer is the same a moment later: threads come and go, and so do their counts on the index page.
+fn lasting(target: &str, body: &[u8]) -> String {
+    let body = String::from_utf8_lossy(body);
+    match target {
+        "/debug/pprof/goroutine?debug=1" => {
+            body.chars().take_while(|it| !it.is_numeric()).collect()
+        }
+        "/debug/pprof/" => body.chars().filter(|it| !it.is_numeric()).collect(),
+        _ => body.into_owned(),
+    }
+}
+
 #[test]
 fn answers_are_the_same() {
     let server = tiny_http::Server::http("127.0.0.1:0").expect("a server");
@@ -18,7 +30,9 @@ fn answers_are_the_same() {
         }
     });
     for (method, target) in [
+        ("GET", "/debug/pprof/"),
         ("GET", "/debug/pprof/cmdline"),
+        ("GET", "/debug/pprof/goroutine?debug=1"),
         ("GET", "/debug/pprof/block?debug=1"),
         ("GET", "/debug/pprof/heap?seconds=x"),
         ("GET", "/debug/pprof/nope"),
@@ -30,7 +44,11 @@ fn answers_are_the_same() {
         let expected = respond(&Request::new(method, target, Vec::new()));
         let answer = ask(addr, method, target, CLOSE);
         assert_eq!(answer.status, expected.status, "{method} {target}");
-        assert_eq!(answer.body, expected.body, "{method} {target}");
+        assert_eq!(
+            lasting(target, &answer.body),
+            lasting(target, &expected.body),
+            "{method} {target}"
+        );
         for (name, value) in &expected.headers {
             assert_eq!(
                 answer.header(name),

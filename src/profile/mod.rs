@@ -159,9 +159,9 @@ pub(crate) fn without_sampling<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-#[cfg(feature = "http")]
 /// Bytes that can still be allocated before a limit of the control group is hit; `u64::MAX` where there is none or, without
 /// the feature `symbolize`, always.
+#[cfg(feature = "http")]
 pub(crate) fn memory_headroom() -> u64 {
     #[cfg(feature = "symbolize")]
     return symbolizer::headroom();

@@ -3,12 +3,16 @@
 //! The table is that of samples: lock-free, never freed, and a thing's end is one addition. A profile's number stands where a
 //! sample has its size.
 
+use core::sync::atomic::Ordering;
+
 use super::buckets::{Bucket, Buckets, Key};
 use super::busy::Busy;
 use super::drops::NoRoom;
 use super::label_set::LabelSet;
 use super::shared::IN_MODEL;
-use crate::stack::Stack;
+use super::thread::Thread;
+use super::{RECORD, limits};
+use crate::stack::{self, OwnFrame, Stack};
 
 /// Chain heads: 16 KiB of zero pages, in which a chain has eight stacks at the default limit.
 const HEADS: usize = if IN_MODEL { 1 } else { 1 << 11 };
@@ -55,4 +59,40 @@ impl Entries {
     pub(super) fn mapped(&self) -> usize {
         self.0.mapped()
     }
+}
+
+/// Counts a thing of the program's under its number of profile, the calling thread's stack, as in `stack_here`, and its
+/// labels. None, and counted, if there is no room for it, or if the thread is inside the profiler. Not for signal handlers.
+pub(crate) fn enter(profile: usize, own_frame: OwnFrame) -> Option<&'static Bucket> {
+    let limits = limits();
+    let mut stack = Stack::new();
+    let entered = Thread::with(|thread| {
+        let busy = Busy::enter(thread)?;
+        stack::capture(
+            &RECORD.delta,
+            busy.own_stack(),
+            own_frame,
+            limits.depth,
+            &mut stack,
+        );
+        let entered = RECORD
+            .entries
+            .enter(&busy, profile, &stack, limits.custom_stacks);
+        busy.leave();
+        entered.ok()
+    });
+    if entered.is_none() {
+        RECORD.drops.entries.fetch_add(1, Ordering::Relaxed);
+    }
+    entered
+}
+
+/// One that was entered has ended.
+pub(crate) fn exit(entered: &Bucket) {
+    entered.count_free();
+}
+
+/// What was entered for a profile, by stack and labels.
+pub(crate) fn entered(profile: usize) -> impl Iterator<Item = &'static Bucket> {
+    RECORD.entries.of(profile)
 }

@@ -17,6 +17,7 @@ mod arena;
 mod birth;
 mod buckets;
 mod busy;
+mod counters;
 mod drops;
 mod entries;
 mod environment;
@@ -26,6 +27,7 @@ mod folded;
 mod label_set;
 mod len;
 mod live;
+mod live_records;
 mod payload;
 mod random;
 mod rate;
@@ -36,18 +38,20 @@ mod trace;
 
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, Ordering};
-use core::time::Duration;
 
 use crate::limits::Limits;
 use crate::stack::{self, Delta, OwnFrame, Stack, loader_lock};
 
 use self::birth::Birth;
+#[cfg(feature = "http")]
 pub(crate) use self::birth::Now;
 pub(crate) use self::buckets::Bucket;
 use self::buckets::{Buckets, Key};
 pub(crate) use self::busy::Busy;
+pub(crate) use self::counters::counters;
 use self::drops::Drops;
 use self::entries::Entries;
+pub(crate) use self::entries::{enter, entered, exit};
 pub(crate) use self::environment::RATE_VARIABLE;
 use self::environment::RateVariable;
 use self::exact::Exact;
@@ -56,6 +60,7 @@ use self::folded::Folded;
 pub(crate) use self::folded::FoldedTotals;
 pub use self::label_set::LabelSet;
 use self::live::{Held, Live};
+pub(crate) use self::live_records::live_records;
 use self::payload::Payload;
 use self::random::Seeds;
 #[cfg(test)]
@@ -328,42 +333,6 @@ pub(crate) fn stack_here_of(own_frame: OwnFrame, depth: usize) -> Stack {
     stack
 }
 
-/// Counts a thing of the program's under its number of profile, the calling thread's stack, as in `stack_here`, and its
-/// labels. None, and counted, if there is no room for it, or if the thread is inside the profiler. Not for signal handlers.
-pub(crate) fn enter(profile: usize, own_frame: OwnFrame) -> Option<&'static Bucket> {
-    let limits = limits();
-    let mut stack = Stack::new();
-    let entered = Thread::with(|thread| {
-        let busy = Busy::enter(thread)?;
-        stack::capture(
-            &RECORD.delta,
-            busy.own_stack(),
-            own_frame,
-            limits.depth,
-            &mut stack,
-        );
-        let entered = RECORD
-            .entries
-            .enter(&busy, profile, &stack, limits.custom_stacks);
-        busy.leave();
-        entered.ok()
-    });
-    if entered.is_none() {
-        RECORD.drops.entries.fetch_add(1, Ordering::Relaxed);
-    }
-    entered
-}
-
-/// One that was entered has ended.
-pub(crate) fn exit(entered: &Bucket) {
-    entered.count_free();
-}
-
-/// What was entered for a profile, by stack and labels.
-pub(crate) fn entered(profile: usize) -> impl Iterator<Item = &'static Bucket> {
-    RECORD.entries.of(profile)
-}
-
 /// Whether the block at `block` may have been sampled. False is certain.
 #[inline(always)]
 pub(crate) fn may_contain(block: *mut u8) -> bool {
@@ -505,32 +474,6 @@ pub(crate) fn buckets() -> impl Iterator<Item = &'static Bucket> {
     RECORD.buckets.iter()
 }
 
-/// A sampled block that is alive.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LiveRecord {
-    /// None if a limit has folded it.
-    pub(crate) bucket: Option<&'static Bucket>,
-    /// Since it was allocated or, if that came later, reallocated. Too short by less than a tenth of a second, and too
-    /// long by 10 ms at most.
-    pub(crate) age: Duration,
-}
-
-/// All sampled blocks that are alive, in no particular order. Some 5 ns each; no thread is stopped and none waits.
-///
-/// Read while blocks come and go: one that does meanwhile may or may not be there, and so may one that is inside the inner
-/// allocator's `realloc`. Ages are those at the call.
-pub(crate) fn live_records() -> impl Iterator<Item = LiveRecord> {
-    let now = Now::read();
-    RECORD.live.records().map(move |shown| {
-        let bucket = match Payload::unpack(shown.payload) {
-            Payload::Bucket(bucket) | Payload::Mixed(bucket) => Some(bucket),
-            Payload::Folded { .. } => None,
-        };
-        let age = now.map_or(Duration::ZERO, |now| shown.birth.age(now));
-        LiveRecord { bucket, age }
-    })
-}
-
 /// Sampled (allocs, frees) that have no bucket.
 pub(crate) fn folded() -> (FoldedTotals, FoldedTotals) {
     RECORD.folded.totals()
@@ -551,48 +494,5 @@ impl Suspended {
 impl Drop for Suspended {
     fn drop(&mut self) {
         Thread::with(Thread::resume);
-    }
-}
-
-/// A reading of the profiler's own counters.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counters {
-    pub(crate) buckets: usize,
-    pub(crate) live_records: usize,
-    /// Bytes of the profiler's own memory: mappings and static tables.
-    pub(crate) memory: usize,
-    pub(crate) truncated_samples: u64,
-    pub(crate) nested: u64,
-    pub(crate) mixed_sizes: u64,
-    /// Samples that were counted without their labels.
-    pub(crate) labels: u64,
-    /// Things of the program's that were counted without their stack.
-    pub(crate) entries: u64,
-    pub(crate) bucket_limit: u64,
-    pub(crate) live_limit: u64,
-    pub(crate) no_memory: u64,
-    pub(crate) stale: u64,
-}
-
-pub(crate) fn counters() -> Counters {
-    let drops = &RECORD.drops;
-    Counters {
-        buckets: RECORD.buckets.len(),
-        live_records: RECORD.live.len(),
-        memory: size_of::<Record>()
-            + RECORD.buckets.mapped()
-            + RECORD.entries.mapped()
-            + RECORD.live.mapped()
-            + RECORD.exact.mapped()
-            + RECORD.delta.bytes(),
-        truncated_samples: RECORD.buckets.truncated_samples(),
-        nested: drops.nested.load(Ordering::Relaxed),
-        mixed_sizes: drops.mixed_sizes.load(Ordering::Relaxed),
-        labels: drops.labels.load(Ordering::Relaxed),
-        entries: drops.entries.load(Ordering::Relaxed),
-        bucket_limit: drops.bucket_limit.load(Ordering::Relaxed),
-        live_limit: drops.live_limit.load(Ordering::Relaxed),
-        no_memory: drops.no_memory.load(Ordering::Relaxed),
-        stale: RECORD.live.stale(),
     }
 }

@@ -16,8 +16,8 @@
 
 pub(crate) mod cpu;
 mod handler;
+mod kernel_thread;
 mod slots;
-mod task;
 mod threads;
 mod wait_state;
 
@@ -28,7 +28,7 @@ pub(crate) use self::threads::{ThreadStack, threads};
 
 /// How many threads there are.
 pub(crate) fn thread_count() -> usize {
-    task::tids().len()
+    kernel_thread::tids().len()
 }
 use crate::fork_lock::ForkLock;
 

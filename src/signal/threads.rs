@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::SIGNALS;
 use super::handler::{self, Info, keeping_errno, own_tid};
+use super::kernel_thread::{KernelThread, kernel_threads};
 use super::slots::{SLOTS, Ticket};
-use super::task::{self, Task};
 use crate::record::{self, LabelSet};
 use crate::stack::{self, Interrupted, OwnFrame, ReturnAddress, Stack};
 
@@ -71,14 +71,14 @@ pub(crate) fn threads() -> Vec<ThreadStack> {
     let own = own_tid();
     let mut threads: Vec<ThreadStack> = Vec::new();
     let mut asked = Vec::new();
-    for task in task::tasks() {
-        asked.push(task.clone());
+    for known in kernel_threads() {
+        asked.push(known.clone());
         threads.push(ThreadStack {
-            tid: task.tid,
-            is_asking: task.tid == own,
-            name: task.name,
-            doing: task.doing,
-            age: task.age,
+            tid: known.tid,
+            is_asking: known.tid == own,
+            name: known.name,
+            doing: known.doing,
+            age: known.age,
             frames: Vec::new(),
             is_truncated: false,
             labels: LabelSet::NONE,
@@ -94,8 +94,8 @@ pub(crate) fn threads() -> Vec<ThreadStack> {
     threads
 }
 
-/// Asks `tasks`, whose answers go into `threads`.
-fn ask_all(tasks: &[Task], threads: &mut [ThreadStack]) -> Result<(), String> {
+/// Asks `known`, whose answers go into `threads`.
+fn ask_all(known: &[KernelThread], threads: &mut [ThreadStack]) -> Result<(), String> {
     let marker = 0_u8;
     if let Some(own) = threads.iter_mut().find(|thread| thread.is_asking) {
         own.take(&record::stack_here(OwnFrame::of(&marker)), record::labels());
@@ -120,7 +120,7 @@ fn ask_all(tasks: &[Task], threads: &mut [ThreadStack]) -> Result<(), String> {
         end: Instant::now() + PATIENCE_FOR_ALL,
         waiting: Vec::with_capacity(SLOTS),
     };
-    round.run(tasks, threads);
+    round.run(known, threads);
     Ok(())
 }
 
@@ -156,15 +156,15 @@ struct Waiting {
 }
 
 impl Round {
-    fn run(mut self, tasks: &[Task], threads: &mut [ThreadStack]) {
-        let mut next = (0..tasks.len()).peekable();
+    fn run(mut self, known: &[KernelThread], threads: &mut [ThreadStack]) {
+        let mut next = (0..known.len()).peekable();
         loop {
             while self.waiting.len() < SLOTS
                 && let Some(nth) = next.next()
             {
-                if let (Some(task), Some(thread)) = (tasks.get(nth), threads.get_mut(nth))
+                if let (Some(known), Some(thread)) = (known.get(nth), threads.get_mut(nth))
                     && !thread.is_asking
-                    && let Err(reason) = self.ask(nth, task)
+                    && let Err(reason) = self.ask(nth, known)
                 {
                     thread.missing = Some(reason);
                 }
@@ -182,8 +182,8 @@ impl Round {
     }
 
     /// Sends a thread the signal, or says why not.
-    fn ask(&mut self, nth: usize, task: &Task) -> Result<(), String> {
-        if task.blocks(self.signal) {
+    fn ask(&mut self, nth: usize, known: &KernelThread) -> Result<(), String> {
+        if known.blocks(self.signal) {
             return Err(format!(
                 "it blocks signal {}, by which it is asked",
                 self.signal
@@ -193,10 +193,10 @@ impl Round {
             let seconds = PATIENCE_FOR_ALL.as_secs();
             return Err(format!("it was not asked: others took {seconds} s"));
         }
-        let ticket = SIGNALS.slots.ask(task.tid);
+        let ticket = SIGNALS.slots.ask(known.tid);
         let ticket =
             ticket.ok_or("it was not asked: others have begun to answer, and do not end")?;
-        if let Err(errno) = send(task.tid, self.signal) {
+        if let Err(errno) = send(known.tid, self.signal) {
             SIGNALS.slots.give_up(&ticket);
             return Err(match errno {
                 libc::ESRCH => ENDED.to_owned(),

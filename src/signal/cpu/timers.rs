@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use crate::signal::task;
+use crate::signal::kernel_thread;
 
 /// The timers of one profile. Deleted when it is dropped.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Timers {
     pub(super) fn look_for_threads(&mut self) -> bool {
         // First: who comes meanwhile is seen the next time.
         self.links = links();
-        let tids = task::tids();
+        let tids = kernel_thread::tids();
         self.by_thread.retain(|tid, _| tids.contains(tid));
         for tid in tids {
             if !self.by_thread.contains_key(&tid) {
@@ -72,11 +72,13 @@ impl Timers {
     pub(super) fn look_at_new_threads(&mut self) {
         for tid in std::mem::take(&mut self.new) {
             match self.by_thread.get(&tid) {
-                Some(None) if task::is_there(tid) => self.without += 1,
+                Some(None) if kernel_thread::is_there(tid) => self.without += 1,
                 Some(None) => {
                     self.by_thread.remove(&tid);
                 }
-                _ if task::name_if_blocks(tid, libc::SIGPROF).is_some() => self.blocking.push(tid),
+                _ if kernel_thread::name_if_blocks(tid, libc::SIGPROF).is_some() => {
+                    self.blocking.push(tid)
+                }
                 _ => {}
             }
         }
@@ -97,7 +99,7 @@ impl Timers {
     pub(super) fn blocking(&self) -> Vec<String> {
         let tids = self.blocking.iter();
         let mut names: Vec<String> = tids
-            .filter_map(|tid| task::name_if_blocks(*tid, libc::SIGPROF))
+            .filter_map(|tid| kernel_thread::name_if_blocks(*tid, libc::SIGPROF))
             .collect();
         names.sort_unstable();
         names.dedup();

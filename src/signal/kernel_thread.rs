@@ -7,7 +7,7 @@ use super::wait_state;
 
 /// A thread, as the kernel describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Task {
+pub(super) struct KernelThread {
     pub(super) tid: i32,
     /// At most 15 bytes, with what is not UTF-8 replaced.
     pub(super) name: String,
@@ -29,12 +29,12 @@ pub(super) fn tids() -> Vec<i32> {
 }
 
 /// All threads, by number. One that ends meanwhile may be left out.
-pub(super) fn tasks() -> Vec<Task> {
+pub(super) fn kernel_threads() -> Vec<KernelThread> {
     let mut tids = tids();
     tids.sort_unstable();
     let now = since_boot();
     tids.into_iter()
-        .filter_map(|tid| Task::read(tid, now))
+        .filter_map(|tid| KernelThread::read(tid, now))
         .collect()
 }
 
@@ -69,7 +69,7 @@ fn blocked(status: &str) -> u64 {
         .unwrap_or(0)
 }
 
-impl Task {
+impl KernelThread {
     fn read(tid: i32, now: Option<Duration>) -> Option<Self> {
         let stat = read(tid, "stat")?;
         let (name, state, started) = parse_stat(&stat)?;
@@ -168,7 +168,9 @@ mod tests {
         let thread = std::thread::Builder::new().name("task-of-a-test".into());
         let found = thread.spawn(|| {
             let own = crate::signal::handler::own_tid();
-            tasks().into_iter().find(|task| task.tid == own)
+            kernel_threads()
+                .into_iter()
+                .find(|thread| thread.tid == own)
         });
         let task = found.unwrap().join().unwrap().expect("this thread");
         assert_eq!((task.name.as_str(), task.state), ("task-of-a-test", 'R'));

@@ -15,8 +15,7 @@ use std::sync::{Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use debug_pprof::http::Request;
-use http_client::respond;
+use http_client::answered;
 use http_client::validator::{self, Expect, Kind};
 
 /// Generous: nothing is measured by it.
@@ -69,15 +68,9 @@ const FUNCTIONS: [&str; 4] = [
     "computes",
 ];
 
-fn get(target: &str) -> http_client::Answer {
-    let answer = respond(&Request::get(target));
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    answer
-}
-
 /// The blocks of `debug=2`: name, words between brackets, the rest.
 fn blocks() -> Vec<(String, String, String)> {
-    let text = get("/debug/pprof/goroutine?debug=2").text();
+    let text = answered("/debug/pprof/goroutine?debug=2").text();
     let block = |block: &str| {
         let (head, rest) = block.split_once('\n').expect("a head");
         let (thread, doing) = head.split_once(" [").expect("a state");
@@ -138,7 +131,7 @@ fn goroutine_lists_every_thread_with_its_stack() {
         assert!(start.elapsed() < WATCHDOG, "{blocks:#?}");
     }
 
-    let text = get("/debug/pprof/goroutine?debug=1").text();
+    let text = answered("/debug/pprof/goroutine?debug=1").text();
     println!("{text}");
     let total: usize = text
         .lines()
@@ -153,12 +146,12 @@ fn goroutine_lists_every_thread_with_its_stack() {
         "{text}"
     );
 
-    let answer = get("/debug/pprof/goroutine");
+    let answer = answered("/debug/pprof/goroutine");
     let profile = validator::assert_valid(&answer.body, Expect::new(Kind::Goroutine).period(1));
     assert!(profile.total("goroutine") >= 21);
     assert_eq!(profile.through("::waits_for_a_message", "goroutine"), 6);
 
-    let text = get("/debug/pprof/threadcreate?debug=1").text();
+    let text = answered("/debug/pprof/threadcreate?debug=1").text();
     println!("{text}");
     STOP.store(true, Ordering::Relaxed);
 }

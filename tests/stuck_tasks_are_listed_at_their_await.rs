@@ -15,9 +15,8 @@ use std::pin::Pin;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use debug_pprof::http::Request;
 use debug_pprof::task;
-use http_client::respond;
+use http_client::answered;
 use http_client::validator::{self, Expect, Kind};
 use own_process::{OwnProcess, part};
 use tokio::sync::{mpsc, oneshot};
@@ -79,17 +78,11 @@ fn spawn_all(spawn: &dyn Fn(Boxed)) -> Senders {
     senders
 }
 
-fn get(target: &str) -> http_client::Answer {
-    let answer = respond(&Request::get(target));
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    answer
-}
-
 /// Asks, from a thread of its own, as a server does.
 fn check(senders: Senders) {
     // The executor has to have polled each once.
     let start = Instant::now();
-    while get("/debug/pprof/goroutine?debug=1")
+    while answered("/debug/pprof/goroutine?debug=1")
         .text()
         .contains("never polled")
     {
@@ -98,7 +91,7 @@ fn check(senders: Senders) {
     assert_eq!(task::alive(), STUCK + STUCK / 100);
     for round in 0..3 {
         let start = Instant::now();
-        let text = get("/debug/pprof/goroutine?debug=1").text();
+        let text = answered("/debug/pprof/goroutine?debug=1").text();
         println!("round {round}: {:?}", start.elapsed());
         let mut lines = text.lines();
         let total: usize = lines
@@ -143,12 +136,12 @@ fn check(senders: Senders) {
             "{either:#?}"
         );
     }
-    let answer = get("/debug/pprof/goroutine");
+    let answer = answered("/debug/pprof/goroutine");
     let profile = validator::assert_valid(&answer.body, Expect::new(Kind::Goroutine).period(1));
     let through = profile.through("::wait_for_reply::{{closure}}", "goroutine");
     assert_eq!(through, STUCK as i64);
 
-    let text = get("/debug/pprof/goroutine?debug=2").text();
+    let text = answered("/debug/pprof/goroutine?debug=2").text();
     let blocks = text
         .split("\n\n")
         .filter(|block| block.starts_with("task ") && block.contains("\"request\" [waiting]:\n"));

@@ -20,18 +20,12 @@ use std::time::{Duration, Instant};
 
 use debug_pprof::http::Request;
 use debug_pprof::task;
-use http_client::respond;
 use http_client::validator::{self, Expect, Kind};
+use http_client::{answered, respond};
 use tokio::sync::oneshot;
 
 /// Generous: nothing is measured by it.
 const WATCHDOG: Duration = Duration::from_secs(60);
-
-fn get(target: &str) -> http_client::Answer {
-    let answer = respond(&Request::get(target));
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    answer
-}
 
 /// Who asks registers its waker, and it is dropped without a word.
 async fn forgets_its_waker() {
@@ -124,20 +118,20 @@ fn tasks_that_nobody_can_wake_are_in_goroutineleak() {
         thread::yield_now();
     }
     thread::sleep(Duration::from_millis(1100));
-    let text = get("/debug/pprof/goroutineleak?debug=1&min_age=1s").text();
+    let text = answered("/debug/pprof/goroutineleak?debug=1&min_age=1s").text();
     assert!(POLLS.load(Ordering::Relaxed) > 1, "it was not asked");
     assert!(block(&text, "waited").is_some(), "{text}");
     assert!(block(&text, "busy").is_none(), "{text}");
 
     let start = Instant::now();
-    while get("/debug/pprof/goroutine?debug=1")
+    while answered("/debug/pprof/goroutine?debug=1")
         .text()
         .contains("never polled")
     {
         assert!(start.elapsed() < WATCHDOG);
     }
 
-    let text = get("/debug/pprof/goroutineleak?debug=1").text();
+    let text = answered("/debug/pprof/goroutineleak?debug=1").text();
     println!("{text}");
     assert!(
         text.starts_with("goroutineleak profile: total 6\n"),
@@ -162,7 +156,7 @@ fn tasks_that_nobody_can_wake_are_in_goroutineleak() {
     let wakers = std::mem::take(&mut *registry.lock().unwrap());
     assert!(wakers.len() >= 3);
     drop(wakers);
-    let text = get("/debug/pprof/goroutineleak?debug=1").text();
+    let text = answered("/debug/pprof/goroutineleak?debug=1").text();
     assert!(
         text.starts_with("goroutineleak profile: total 9\n"),
         "{text}"
@@ -173,14 +167,14 @@ fn tasks_that_nobody_can_wake_are_in_goroutineleak() {
         "{text}"
     );
 
-    let answer = get("/debug/pprof/goroutineleak");
+    let answer = answered("/debug/pprof/goroutineleak");
     let expect = Expect::new(Kind::GoroutineLeak).period(1);
     let profile = validator::assert_valid(&answer.body, expect);
     assert_eq!(profile.total("goroutineleak"), 9);
-    let text = get("/debug/pprof/goroutineleak?debug=2").text();
+    let text = answered("/debug/pprof/goroutineleak?debug=2").text();
     println!("{text}");
     assert_eq!(text.matches("[waiting, no waker left]:\n").count(), 9);
-    let delta = get("/debug/pprof/goroutineleak?seconds=1");
+    let delta = answered("/debug/pprof/goroutineleak?seconds=1");
     assert_eq!(
         validator::assert_valid(&delta.body, expect.delta()).total("goroutineleak"),
         0
@@ -189,7 +183,7 @@ fn tasks_that_nobody_can_wake_are_in_goroutineleak() {
     // Asked all the time they grow older all the same.
     let start = Instant::now();
     let old = loop {
-        let text = get("/debug/pprof/goroutineleak?debug=1&min_age=1500ms").text();
+        let text = answered("/debug/pprof/goroutineleak?debug=1&min_age=1500ms").text();
         if block(&text, "healthy").is_some() {
             break text;
         }
@@ -219,7 +213,7 @@ fn tasks_that_nobody_can_wake_are_in_goroutineleak() {
     poll();
     // It answers where it waits, and then what it waits for comes.
     thread::scope(|scope| {
-        let asks = scope.spawn(|| get("/debug/pprof/goroutineleak?debug=1").text());
+        let asks = scope.spawn(|| answered("/debug/pprof/goroutineleak?debug=1").text());
         while !nobody.0.load(Ordering::Relaxed) {
             thread::yield_now();
         }
@@ -229,7 +223,7 @@ fn tasks_that_nobody_can_wake_are_in_goroutineleak() {
     });
     let wakers = std::mem::take(&mut *registry.lock().unwrap());
     wakers.into_iter().for_each(Waker::wake);
-    let text = get("/debug/pprof/goroutineleak?debug=1").text();
+    let text = answered("/debug/pprof/goroutineleak?debug=1").text();
     assert!(block(&text, "woken").is_none(), "{text}");
 
     let refused = respond(&Request::get("/debug/pprof/goroutineleak?min_age=abc"));

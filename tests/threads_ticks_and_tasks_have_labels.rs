@@ -2,21 +2,17 @@
 //! on a task those that it was tracked under.
 #![cfg(all(feature = "http", target_arch = "x86_64", target_env = "gnu"))]
 
+mod http_client;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use debug_pprof::http::{Request, respond};
 use debug_pprof::{labels, task};
+use http_client::answered;
 
 #[global_allocator]
 static ALLOC: debug_pprof::ProfiledAllocator = debug_pprof::ProfiledAllocator::system();
-
-fn text(path: &str) -> String {
-    let answer = respond(&Request::get(path));
-    assert_eq!(answer.status, 200, "{path}");
-    String::from_utf8(answer.body).expect("text")
-}
 
 /// The line of labels of the block with this part, which is the only one.
 fn labels_of<'t>(text: &'t str, part: &str) -> &'t str {
@@ -56,7 +52,7 @@ fn on_threads_ticks_and_tasks() {
     let future = labels::scope(&[("tenant", "initech")], || {
         task::track_named("order", std::future::pending::<()>())
     });
-    let threads = text("/debug/pprof/goroutine?debug=1");
+    let threads = answered("/debug/pprof/goroutine?debug=1").text();
     assert_eq!(
         labels_of(&threads, "waits_in_a_scope"),
         "# labels: {\"tenant\":\"acme\", \"thread\":\"waits\"}",
@@ -64,7 +60,7 @@ fn on_threads_ticks_and_tasks() {
     );
     let order = labels_of(&threads, "\"order\"");
     assert!(order.contains("\"tenant\":\"initech\""), "{order}");
-    let dump = text("/debug/pprof/goroutine?debug=2");
+    let dump = answered("/debug/pprof/goroutine?debug=2").text();
     assert!(dump.contains("{tenant=initech}:\n"), "{dump}");
     drop((future, stop));
     waits.expect("a thread").join().expect("no panic");
@@ -72,7 +68,7 @@ fn on_threads_ticks_and_tasks() {
     let enough = AtomicBool::new(false);
     let ticks = thread::scope(|scope| {
         scope.spawn(|| computes_in_a_scope(&enough));
-        let ticks = text("/debug/pprof/profile?seconds=1&format=json");
+        let ticks = answered("/debug/pprof/profile?seconds=1&format=json").text();
         enough.store(true, Ordering::Relaxed);
         ticks
     });

@@ -8,6 +8,8 @@ mod example_binary;
 mod http_client;
 mod leaky_service;
 
+use std::path::Path;
+
 use browser::{Browser, WINDOW};
 use example_binary::Build;
 use leaky_service::{CACHE_BYTES, Config, LeakyService};
@@ -255,10 +257,26 @@ fn ui_shows_the_leak_in_a_browser() {
     browser.assert_silent_console();
 }
 
-/// The two pictures of the README. `cargo test --test ui_shows_the_leak_in_a_browser -- --ignored`
+/// Drawn anew by `UPDATE_UI=1 cargo test --test ui_shows_the_leak_in_a_browser`, which takes a minute.
 #[test]
-#[ignore = "makes anew what is committed, and takes a minute"]
-fn pictures_for_the_readme() {
+fn the_readmes_pictures_are_there_and_small() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/screenshots");
+    if std::env::var_os("UPDATE_UI").is_some() {
+        draw_pictures(&directory);
+    }
+    for name in ["light", "dark"] {
+        let readme = include_str!("../README.md");
+        assert!(
+            readme.contains(&format!("(examples/screenshots/{name}.png)")),
+            "{name}"
+        );
+        let picture = std::fs::read(directory.join(format!("{name}.png"))).expect(name);
+        assert!(picture.starts_with(b"\x89PNG"), "{name}");
+        assert!(picture.len() <= 200_000, "{name}: {} bytes", picture.len());
+    }
+}
+
+fn draw_pictures(directory: &Path) {
     let service = LeakyService::start(&Config::new(Build::Release, 512 << 10, 2000));
     let page = Page {
         browser: Browser::start(),
@@ -273,13 +291,9 @@ fn pictures_for_the_readme() {
     browser.wait_for(&format!("{STATE}.marks === 1"));
     page.choose("base", "");
     page.is_idle();
-    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/screenshots");
-    std::fs::create_dir_all(&directory).expect("writable");
     let keep = |name: &str| {
         let picture = browser.screenshot(&format!("readme-{name}"));
-        let file = directory.join(format!("{name}.png"));
-        let bytes = std::fs::copy(picture, file).expect("writable");
-        assert!(bytes <= 200_000, "{name}: {bytes} bytes");
+        std::fs::copy(picture, directory.join(format!("{name}.png"))).expect("writable");
     };
     keep("light");
     browser.prefer("dark");

@@ -101,3 +101,12 @@ pub(crate) fn get_when_free(addr: SocketAddr, target: &str) -> Answer {
 pub(crate) fn respond(request: &debug_pprof::http::Request) -> Answer {
     Answer::from_respond(request)
 }
+
+/// The answer without a socket to a `GET` that is answered well.
+#[cfg(feature = "http")]
+#[track_caller]
+pub(crate) fn answered(target: &str) -> Answer {
+    let answer = respond(&debug_pprof::http::Request::get(target));
+    assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+    answer
+}

@@ -167,6 +167,9 @@ fn tasks_that_nobody_can_wake_are_in_goroutineleak() {
         "{text}"
     );
 
+    let index = answered("/debug/pprof/").text();
+    let row = "<td>9</td><td><a href='goroutineleak?debug=1'>";
+    assert!(index.contains(row), "{index}");
     let answer = answered("/debug/pprof/goroutineleak");
     let expect = Expect::new(Kind::GoroutineLeak).period(1);
     let profile = validator::assert_valid(&answer.body, expect);

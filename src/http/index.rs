@@ -14,6 +14,7 @@ use super::stacks::StackSource;
 use crate::custom;
 use crate::profile::{self, Pieces, json_string};
 use crate::signal;
+use crate::task;
 use crate::watch;
 
 /// Something that has an answer.
@@ -79,8 +80,13 @@ fn rows(limits: &RouteLimits) -> Vec<Row> {
             Content::Watched(Watched::Leaks) => (Kind::Leaks, leaks),
             Content::Watched(Watched::Peak) => (Kind::Peak, peak),
             Content::Stacks(StackSource::Contention(_)) => (Kind::Empty, 0),
-            // Those of tasks are not known without asking them.
-            Content::Stacks(_) => (Kind::Stacks, signal::thread_count()),
+            Content::Stacks(StackSource::Goroutine) => {
+                (Kind::Stacks, signal::thread_count() + task::alive())
+            }
+            Content::Stacks(StackSource::GoroutineLeak) => (Kind::Stacks, task::lost()),
+            Content::Stacks(StackSource::ThreadCreate) => (Kind::Stacks, signal::thread_count()),
+            // Not in the catalog.
+            Content::Stacks(StackSource::Custom(_)) => return None,
             Content::Cpu => (Kind::Interval, 0),
             Content::Cmdline if limits.hide_cmdline => return None,
             Content::Cmdline | Content::Symbol => (Kind::Other, 0),

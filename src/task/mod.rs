@@ -107,6 +107,13 @@ pub fn alive() -> usize {
     TASKS.registry.len()
 }
 
+/// Number of tracked futures that nobody seems to be left to wake. Those that are listed as such are asked first.
+#[cfg(feature = "http")]
+pub(crate) fn lost() -> usize {
+    let all = TASKS.registry.all();
+    all.iter().filter(|task| task.is_lost()).count()
+}
+
 /// Number of futures that were not tracked because there were [`MAX_TASKS`].
 pub(crate) fn untracked() -> u64 {
     TASKS.registry.untracked()
